@@ -1,0 +1,177 @@
+"""The command line: ``porthole serve``, ``config``, ``user``, ``keys``, ``openapi``."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from porthole import __version__, config, log
+from porthole.auth import users
+from porthole.auth.files import UserFileError
+from porthole.auth.principal import Role
+from porthole.consoleauth.keys import KeyFileError, add_key
+
+CONFIG_FILE = Path("/etc/porthole/porthole.conf")
+CONFIG_DIR = Path("/etc/porthole/porthole.conf.d")
+MAX_PASSWORD_INPUT = 1024
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    :param arguments: without the program's name; ``sys.argv`` by default
+    :returns: the exit status: 0, or 1 after an error, which is told on standard error in a sentence
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except (config.ConfigError, KeyFileError, UserFileError, users.UserError, StartError) as error:
+        print(f"porthole: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        return 1
+    return 0
+
+
+class StartError(Exception):
+    """The service cannot be started; the message says why and what would help."""
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="porthole", description="VNC consoles of instances in the browser.")
+    parser.add_argument("--version", action="version", version=f"porthole {__version__}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    serve = commands.add_parser("serve", help="run the service")
+    _config_arguments(serve)
+    serve.set_defaults(run=_serve)
+
+    config_commands = _group(commands, "config", "show and check the configuration")
+    sample = config_commands.add_parser("sample", help="print a commented configuration file")
+    sample.set_defaults(run=lambda _: print(config.sample(), end=""))
+    check = config_commands.add_parser("check", help="check the configuration and say what is wrong")
+    _config_arguments(check)
+    check.set_defaults(run=_config_check)
+
+    user_commands = _group(commands, "user", "the users of http_basic")
+    add = user_commands.add_parser("add", help="add a user, or change its password and role")
+    add.add_argument("name")
+    add.add_argument("--role", choices=[role.value for role in Role], default=Role.MEMBER.value)
+    add.add_argument("--password-stdin", action="store_true", help="read the password from standard input")
+    _user_arguments(add)
+    add.set_defaults(run=_user_add)
+    remove = user_commands.add_parser("remove", help="remove a user")
+    remove.add_argument("name")
+    _user_arguments(remove)
+    remove.set_defaults(run=_user_remove)
+    listing = user_commands.add_parser("list", help="list the users and their roles")
+    _user_arguments(listing)
+    listing.set_defaults(run=_user_list)
+
+    key_commands = _group(commands, "keys", "the keys that sign tokens")
+    key = key_commands.add_parser("add", help="put a new key in front; tokens of older keys stay valid")
+    key.add_argument("file", type=Path)
+    key.set_defaults(run=_keys_add)
+
+    openapi = commands.add_parser("openapi", help="print the HTTP API's OpenAPI document")
+    openapi.set_defaults(run=_openapi)
+    return parser
+
+
+def _group(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
+) -> argparse._SubParsersAction[argparse.ArgumentParser]:
+    return commands.add_parser(name, help=text).add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _config_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--config-file", type=Path, action="append", metavar="FILE", help=f"may be repeated; default: {CONFIG_FILE}"
+    )
+    parser.add_argument(
+        "--config-dir", type=Path, action="append", metavar="FOLDER", help=f"of *.conf files; default: {CONFIG_DIR}"
+    )
+
+
+def _user_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--user-file", type=Path, default=Path(_default("http_basic_auth_user_file")), metavar="FILE")
+    parser.add_argument("--role-file", type=Path, default=Path(_default("http_basic_auth_role_file")), metavar="FILE")
+
+
+def _default(name: str) -> str:
+    return next(str(opt.default) for opt in config.API_OPTS if opt.name == name)
+
+
+def _load(options: argparse.Namespace) -> config.Settings:
+    files = options.config_file or [CONFIG_FILE]
+    directories = options.config_dir or ([CONFIG_DIR] if CONFIG_DIR.is_dir() and not options.config_file else [])
+    return config.load(files, directories)
+
+
+def _serve(options: argparse.Namespace) -> None:
+    settings = _load(options)
+    # Imported here: the other commands need neither gunicorn nor libvirt.
+    from porthole.server import ConsoleApplication  # noqa: PLC0415
+    from porthole.service import Service  # noqa: PLC0415
+
+    log.configure(settings.debug)
+    try:
+        settings.state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StartError(f"option state_path in [DEFAULT] is {settings.state_path}: {error.strerror}.") from None
+    Service.check(settings)
+    ConsoleApplication(settings, Service.build).run()
+
+
+def _config_check(options: argparse.Namespace) -> None:
+    from porthole.service import Service  # noqa: PLC0415
+
+    settings = _load(options)
+    Service.check(settings)
+    count = len(settings.computes)
+    print(f"The configuration is good: {count} compute{'' if count == 1 else 's'}, {settings.novncproxy_base_url}")
+
+
+def _user_add(options: argparse.Namespace) -> None:
+    password = _password_from_stdin() if options.password_stdin else _password_asked_for(options.name)
+    is_new = users.add_user(options.user_file, options.role_file, options.name, password, options.role)
+    print(f"User {options.name} was {'added' if is_new else 'changed'} with the role {options.role}.")
+
+
+def _password_from_stdin() -> str:
+    password = sys.stdin.readline(MAX_PASSWORD_INPUT).rstrip("\n")
+    if not password:
+        raise users.UserError("There is no password on standard input.")
+    return password
+
+
+def _password_asked_for(name: str) -> str:
+    password = getpass.getpass(f"Password of {name}: ")
+    if getpass.getpass("The same again: ") != password:
+        raise users.UserError("The two passwords differ; nothing was changed.")
+    return password
+
+
+def _user_remove(options: argparse.Namespace) -> None:
+    users.remove_user(options.user_file, options.role_file, options.name)
+    print(f"User {options.name} was removed.")
+
+
+def _user_list(options: argparse.Namespace) -> None:
+    for user in users.list_users(options.user_file, options.role_file):
+        print(f"{user.name}\t{','.join(user.roles) or '-'}")
+
+
+def _keys_add(options: argparse.Namespace) -> None:
+    count = add_key(options.file)
+    print(f"{options.file} holds {count} key{'' if count == 1 else 's'}; the new one signs from the next start on.")
+
+
+def _openapi(_options: argparse.Namespace) -> None:
+    from porthole.api.openapi import openapi_document  # noqa: PLC0415
+
+    print(json.dumps(openapi_document(), indent=2, sort_keys=True))

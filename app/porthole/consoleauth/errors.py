@@ -1,0 +1,34 @@
+"""Why a token does not open a console.
+
+TokenError
+├── TokenMissing   none was sent
+├── TokenExpired   it was good, and its time is over
+└── TokenInvalid   it is none of ours, was changed, or was revoked
+"""
+
+from __future__ import annotations
+
+
+class TokenError(Exception):
+    """Base of this package's errors; ``str()`` is for the person who holds the token."""
+
+
+class TokenMissing(TokenError):
+    """The request carries no token."""
+
+    def __init__(self) -> None:
+        super().__init__("This address lacks its token. Open the console from the list of instances, or ask for a new URL.")
+
+
+class TokenExpired(TokenError):
+    """The token's time is over (Nova: ``expires <= now``)."""
+
+    def __init__(self) -> None:
+        super().__init__("This console URL has expired. Ask for a new one.")
+
+
+class TokenInvalid(TokenError):
+    """The token is not one that this service issued, was altered, or was revoked."""
+
+    def __init__(self) -> None:
+        super().__init__("This console URL is not valid here. Check that it is complete, or ask for a new one.")

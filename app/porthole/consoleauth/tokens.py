@@ -1,0 +1,130 @@
+"""Authorise a console and check its token: nova-consoleauth's job.
+
+A token names an instance, a mode and a person, never a host or a port: where the
+instance's VNC server is gets looked up anew at every connect.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from itsdangerous import BadData
+
+from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
+from porthole.consoleauth.keys import KeyRing
+
+CONSOLE_SALT = "porthole.console-token"
+MAX_TOKEN_LENGTH = 2048
+"""Characters; longer ones are refused before any work is done on them. Ours have about 300."""
+
+FULL = "full"
+"""The mode of a console that takes input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """What a token says.
+
+    :ivar token_id: 32 hexadecimal digits; the name of the token in logs and in the store
+    :ivar instance_id: the instance's UUID
+    :ivar console_type: Nova's name of the type, ``novnc``
+    :ivar mode: ``full``
+    :ivar user_id: who asked for the console
+    :ivar project_id: for which project
+    :ivar expires: Unix time in whole seconds; the token is expired at this second
+    """
+
+    token_id: str
+    instance_id: str
+    console_type: str
+    mode: str
+    user_id: str
+    project_id: str
+    expires: int
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedToken:
+    """A new token: the text for the URL, a secret, and what it says."""
+
+    token: str
+    claims: Claims
+
+    def __repr__(self) -> str:
+        return f"IssuedToken(token=..., claims={self.claims!r})"
+
+
+class TokenStore(Protocol):
+    """Where issued tokens are recorded, so that one can be revoked."""
+
+    def add_token(
+        self, *, token_id: str, instance_id: str, console_type: str, mode: str,
+        user_id: str, project_id: str, expires: int,
+    ) -> None:  # fmt: skip
+        """Record a token before anybody has it; the arguments are those of :class:`Claims`."""
+
+    def is_token_live(self, token_id: str) -> bool:
+        """Whether the token was issued here and is not revoked."""
+
+
+class ConsoleAuth:
+    """Issues and checks the tokens of consoles.
+
+    :param keys: signing keys
+    :param store: record of issued tokens
+    :param token_ttl: seconds a token is good for
+    :param clock: Unix time in seconds; tests set it
+    """
+
+    def __init__(
+        self, keys: KeyRing, store: TokenStore, token_ttl: int, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._serializer = keys.serializer(CONSOLE_SALT)
+        self._store = store
+        self._ttl = token_ttl
+        self._clock = clock
+
+    def authorize(
+        self, *, instance_id: str, console_type: str, user_id: str, project_id: str, mode: str = FULL
+    ) -> IssuedToken:
+        """Issue a token (nova/objects/console_auth_token.py ``authorize``)."""
+        claims = Claims(
+            token_id=secrets.token_hex(16),
+            instance_id=instance_id,
+            console_type=console_type,
+            mode=mode,
+            user_id=user_id,
+            project_id=project_id,
+            expires=int(self._clock()) + self._ttl,
+        )
+        self._store.add_token(**asdict(claims))
+        return IssuedToken(str(self._serializer.dumps(asdict(claims))), claims)
+
+    def check(self, token: str | None) -> Claims:
+        """What a token says, if it is good at this second.
+
+        :raises TokenMissing: there is none
+        :raises TokenExpired: its time is over
+        :raises TokenInvalid: anything else is wrong with it
+        """
+        if not token:
+            raise TokenMissing
+        claims = self._verify(token)
+        if claims.expires <= int(self._clock()):
+            raise TokenExpired
+        if not self._store.is_token_live(claims.token_id):
+            raise TokenInvalid
+        return claims
+
+    def _verify(self, token: str) -> Claims:
+        if len(token) > MAX_TOKEN_LENGTH or not token.isascii():
+            raise TokenInvalid
+        try:
+            return Claims(**self._serializer.loads(token))
+        except (BadData, TypeError):
+            # TypeError: signed by us for another release, with other claims.
+            raise TokenInvalid from None

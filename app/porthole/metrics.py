@@ -1,0 +1,57 @@
+"""What the service counts, for Prometheus.
+
+No label names an instance, a user, a compute or an address: they are without bound,
+and ``/metrics`` asks for no sign-in.
+"""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class Metrics:
+    """All metrics, on a registry of their own, at zero.
+
+    :ivar http_requests: answers by route (its pattern), method and status
+    :ivar http_seconds: seconds from request to answer by route
+    :ivar sign_ins: passwords offered, by result: ``ok``, ``refused`` or ``busy``
+    :ivar tokens_issued: console URLs handed out
+    :ivar refusals: refused requests and upgrades by the problem's code
+    :ivar sessions: consoles open now
+    :ivar sessions_started: consoles opened
+    :ivar sessions_ended: consoles ended, by WebSocket close code
+    :ivar relayed_bytes: payload by direction, ``to_browser`` or ``to_instance``
+    :ivar computes: compute hosts by state, ``up`` or ``down``
+    """
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.http_requests = Counter(
+            "porthole_http_requests", "Requests answered.", ["route", "method", "status"], registry=registry
+        )
+        self.http_seconds = Histogram(
+            "porthole_http_request_seconds", "Seconds to answer a request.", ["route"], registry=registry
+        )
+        self.sign_ins = Counter("porthole_sign_ins", "User names and passwords offered.", ["result"], registry=registry)
+        self.tokens_issued = Counter("porthole_console_tokens", "Console URLs issued.", registry=registry)
+        self.refusals = Counter("porthole_refusals", "Requests and upgrades refused.", ["code"], registry=registry)
+        self.sessions = Gauge("porthole_sessions", "Consoles open now.", registry=registry)
+        self.sessions_started = Counter("porthole_sessions_started", "Consoles opened.", registry=registry)
+        self.sessions_ended = Counter(
+            "porthole_sessions_ended", "Consoles ended, by WebSocket close code.", ["close_code"], registry=registry
+        )
+        self.relayed_bytes = Counter(
+            "porthole_relayed_bytes", "Payload bytes relayed, by direction.", ["direction"], registry=registry
+        )
+        self.computes = Gauge("porthole_computes", "Compute hosts, by state.", ["state"], registry=registry)
+
+    def set_computes(self, up: int, down: int) -> None:
+        """Say how many compute hosts can be reached and how many cannot."""
+        self.computes.labels("up").set(up)
+        self.computes.labels("down").set(down)
+
+    def exposition(self) -> bytes:
+        """Everything in Prometheus' text format 0.0.4."""
+        return generate_latest(self.registry)

@@ -1,0 +1,99 @@
+"""Wires the parts together: the only place where each of them is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from porthole import __version__
+from porthole.api.app import create_app
+from porthole.auth.htpasswd import HtpasswdAuthenticator
+from porthole.auth.signin import SignIns
+from porthole.compute.computes import Computes
+from porthole.config import Settings
+from porthole.consoleauth.keys import KeyRing
+from porthole.consoleauth.tokens import ConsoleAuth
+from porthole.metrics import Metrics
+from porthole.proxy.errors import CloseCode
+from porthole.proxy.gate import Gate
+from porthole.proxy.origin import OriginPolicy
+from porthole.sessions.admission import Admission
+from porthole.sessions.registry import Sessions
+from porthole.state.sqlite import SqliteStore
+from porthole.web.pages import create_blueprint
+
+STORE = "porthole.sqlite"
+
+
+class Service:
+    """The running service of one worker: a WSGI application with a gate for upgrades.
+
+    Made by :meth:`build`, in the worker, for threads do not survive a fork.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        keys = KeyRing.from_file(settings.token_key_file)
+        self._authenticator = _authenticator(settings)
+        self._store = SqliteStore(settings.state_path / STORE)
+        self._computes = Computes(
+            settings.computes,
+            call_timeout=settings.libvirt_call_timeout,
+            resync_interval=settings.libvirt_resync_interval,
+        )
+        console_auth = ConsoleAuth(keys, self._store, settings.token_ttl)
+        metrics = Metrics()
+        self._sessions = Sessions(settings.max_sessions, metrics)
+        admission = Admission(
+            console_auth=console_auth,
+            find_principal=self._authenticator.lookup,
+            instances=self._computes,
+            sessions=self._sessions,
+            origins=OriginPolicy(settings.novncproxy_base_url, settings.allowed_origins),
+            connect_timeout=settings.connect_timeout,
+            enforce_session_timeout=settings.enforce_session_timeout,
+        )
+        self.gate: Gate = admission
+        self._app = create_app(
+            settings=settings,
+            authenticator=self._authenticator,
+            sign_ins=SignIns(keys, self._store),
+            computes=self._computes,
+            console_auth=console_auth,
+            admission=admission,
+            metrics=metrics,
+            web=create_blueprint(settings.novnc_path, settings.web, __version__),
+            readiness=[self._store.problem],
+        )
+
+    @classmethod
+    def build(cls, settings: Settings) -> Service:
+        """Make the service and begin to connect to the computes."""
+        service = cls(settings)
+        service._store.open()
+        service._computes.start()
+        return service
+
+    @staticmethod
+    def check(settings: Settings) -> None:
+        """Read the files that the settings name, so that a start ends at once when one is wrong.
+
+        :raises KeyFileError, UserFileError: with the file and what would be right
+        """
+        KeyRing.from_file(settings.token_key_file)
+        _authenticator(settings).close()
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer an HTTP request (PEP 3333)."""
+        return self._app(environ, start_response)
+
+    def stop(self) -> None:
+        """Tell every browser that the service stops, and let go of the computes."""
+        self._sessions.end_all(CloseCode.GOING_AWAY, "The service is being restarted. Connect again in a moment.")
+        self._computes.stop()
+
+
+def _authenticator(settings: Settings) -> HtpasswdAuthenticator:
+    return HtpasswdAuthenticator(
+        settings.http_basic_auth_user_file, settings.http_basic_auth_role_file, settings.http_basic_project
+    )
