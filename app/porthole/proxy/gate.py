@@ -1,0 +1,62 @@
+"""What a connect is checked with: the request as the gate sees it, and what the gate hands over.
+
+The gate itself is given to this package as an argument, for it asks packages that
+come earlier in the flow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from gevent.socket import socket
+
+from porthole.proxy.relay import Ended, Relay
+
+
+@dataclass(frozen=True, slots=True)
+class UpgradeRequest:
+    """A request to upgrade to a WebSocket, before anything was answered.
+
+    :ivar scheme: ``http`` or ``https``
+    :ivar host: the ``Host`` header, None when missing
+    :ivar origin: the ``Origin`` header, None when missing
+    :ivar token: from the query's ``token``, else from the cookie of that name
+    :ivar client: address of the peer, for the log
+    """
+
+    scheme: str
+    host: str | None
+    origin: str | None
+    token: str | None
+    client: str
+
+    def __repr__(self) -> str:
+        return f"UpgradeRequest(scheme={self.scheme!r}, host={self.host!r}, origin={self.origin!r}, token=...)"
+
+
+class Console(Protocol):
+    """An admitted session, connected to its VNC server and not yet to the browser."""
+
+    @property
+    def target(self) -> socket:
+        """The connection to the VNC server; the relay closes it."""
+
+    def started(self, relay: Relay) -> None:
+        """The browser has its 101; the session is live from now on."""
+
+    def explain(self) -> tuple[int, str]:
+        """Why the VNC server closed the connection: a close code and a sentence. Bounded in time."""
+
+    def ended(self, ended: Ended | None) -> None:
+        """The session is over, always called once; None when the browser left before the 101."""
+
+
+class Gate(Protocol):
+    """Decides on an upgrade before the 101."""
+
+    def admit(self, request: UpgradeRequest) -> Console:
+        """Check origin, token, permission and instance, in this order, and connect to its VNC server.
+
+        :raises Exception: the refusal; the API's error table knows what to answer for each
+        """

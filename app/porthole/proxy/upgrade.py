@@ -1,0 +1,86 @@
+"""The upgrade request: which requests are one, whether it is well-formed, what it carries."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import http.cookies
+import urllib.parse
+from collections.abc import Mapping
+from typing import Any
+
+from porthole.proxy.errors import BadUpgrade
+from porthole.proxy.gate import UpgradeRequest
+
+UPGRADE_PATHS = frozenset(("/", "/vnc.html", "/vnc_lite.html", "/vnc_auto.html", "/websockify"))
+"""noVNC resolves its ``path`` against the page's own address, so the pages' paths are among them."""
+
+SUBPROTOCOL = "binary"
+"""Echoed when it is offered (websockify's clients do), for some close the connection otherwise."""
+
+_KEY_BYTES = 16
+_MAX_COOKIES = 8192
+
+
+def is_upgrade(environ: Mapping[str, Any]) -> bool:
+    """Whether the request asks for a WebSocket at one of :data:`UPGRADE_PATHS`."""
+    wants = environ.get("HTTP_UPGRADE", "").strip().lower() == "websocket"
+    return wants and environ.get("PATH_INFO") in UPGRADE_PATHS
+
+
+def check_upgrade(environ: Mapping[str, Any], request_version: str) -> None:
+    """RFC 6455 4.2.1, in full, before anything is answered.
+
+    :param environ: the WSGI environment
+    :param request_version: ``HTTP/1.1``
+    :raises BadUpgrade: the request is not an upgrade that can be accepted
+    """
+    connection = [part.strip().lower() for part in environ.get("HTTP_CONNECTION", "").split(",")]
+    if environ.get("REQUEST_METHOD") != "GET" or request_version != "HTTP/1.1" or "upgrade" not in connection:
+        raise BadUpgrade("A WebSocket starts with an HTTP/1.1 GET that has 'Connection: Upgrade'.")
+    if environ.get("CONTENT_LENGTH") not in (None, "", "0") or environ.get("HTTP_TRANSFER_ENCODING"):
+        raise BadUpgrade("A request for a WebSocket has no body.")
+    if environ.get("HTTP_SEC_WEBSOCKET_VERSION", "").strip() != "13":
+        raise BadUpgrade("WebSocket version 13 is the one that is understood here.", wrong_version=True)
+    key = environ.get("HTTP_SEC_WEBSOCKET_KEY", "").strip()
+    try:
+        valid = len(base64.b64decode(key.encode("ascii"), validate=True)) == _KEY_BYTES
+    except (binascii.Error, ValueError):
+        valid = False
+    if not valid:
+        raise BadUpgrade("Sec-WebSocket-Key has to be 16 bytes in base64.")
+
+
+def upgrade_request(environ: Mapping[str, Any], client: str) -> UpgradeRequest:
+    """What the gate gets to see of the request."""
+    return UpgradeRequest(
+        scheme=environ["wsgi.url_scheme"],
+        host=environ.get("HTTP_HOST"),
+        origin=environ.get("HTTP_ORIGIN"),
+        token=_token(environ),
+        client=client,
+    )
+
+
+def offers_subprotocol(environ: Mapping[str, Any]) -> bool:
+    """Whether :data:`SUBPROTOCOL` is among those offered (RFC 6455 4.1, item 10)."""
+    offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
+    return SUBPROTOCOL in [name.strip() for name in offered.split(",")]
+
+
+def _token(environ: Mapping[str, Any]) -> str | None:
+    """As nova-novncproxy finds it (nova/console/websocketproxy.py): query first, then cookie."""
+    try:
+        query = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=20)
+    except ValueError:
+        return None
+    if query.get("token"):
+        return query["token"][0]
+    cookies = environ.get("HTTP_COOKIE", "")
+    if len(cookies) > _MAX_COOKIES:
+        return None
+    try:
+        jar: http.cookies.SimpleCookie = http.cookies.SimpleCookie(cookies)
+    except http.cookies.CookieError:
+        return None
+    return jar["token"].value if "token" in jar else None

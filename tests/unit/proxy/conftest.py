@@ -1,0 +1,49 @@
+"""Starts relays for the tests of this folder."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import gevent
+import pytest
+from gevent import socket
+
+from porthole.proxy.errors import CloseCode
+from porthole.proxy.relay import ReadBuffers, Relay
+from tests.unit.proxy.dialogue import Dialogue, tcp_pair
+
+
+@pytest.fixture
+def dialogue() -> Iterator[Callable[..., Dialogue]]:
+    """Starts relays; each has to have ended, with its sockets closed, when the test is over."""
+    before = open_files()
+    started: list[Dialogue] = []
+
+    def start(
+        early: bytes = b"",
+        ping_interval: float = 60,
+        ping_timeout: float = 60,
+        explain: Callable[[], tuple[int, str]] = lambda: (CloseCode.INSTANCE_STOPPED, "The instance was shut down."),
+        wrap: Callable[[socket.socket, socket.socket], tuple[socket.socket, socket.socket]] = lambda b, c: (b, c),
+    ) -> Dialogue:
+        browser, client = wrap(*tcp_pair())
+        vnc, target = tcp_pair()
+        relay = Relay(
+            client, target, early=early, buffers=ReadBuffers(),
+            ping_interval=ping_interval, ping_timeout=ping_timeout, explain=explain,
+        )  # fmt: skip
+        started.append(Dialogue(relay, browser, vnc))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.browser.close()
+        one.vnc.close()
+        one.ended()
+    assert open_files() == before, "a relay left a file descriptor open"
+
+
+def open_files() -> int:
+    gevent.sleep(0)
+    return len(os.listdir("/proc/self/fd"))

@@ -1,0 +1,66 @@
+"""A relay with both of its ends in the test's hands, over real TCP connections."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+
+import gevent
+from gevent import socket
+from tests.unit.proxy.wire import client_frame, server_frames
+
+from porthole.proxy.frames import Opcode
+from porthole.proxy.relay import Ended, Relay
+
+
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(1)
+        one = socket.create_connection(listener.getsockname())
+        other, _ = listener.accept()
+    return one, other
+
+
+class Dialogue:
+    """A relay with a browser and a VNC server on its ends."""
+
+    def __init__(self, relay: Relay, browser: socket.socket, vnc: socket.socket) -> None:
+        self.relay = relay
+        self.browser = browser
+        self.vnc = vnc
+        for side in (browser, vnc):
+            side.settimeout(10)
+        self._running = gevent.spawn(relay.run)
+
+    def types(self, payload: bytes) -> None:
+        """The browser sends RFB bytes in one frame."""
+        self.browser.sendall(client_frame(Opcode.BINARY, payload))
+
+    def browser_gets(self) -> list[tuple[int, bytes]]:
+        """All frames until the connection ends."""
+        data = b""
+        with contextlib.suppress(ConnectionResetError):
+            while chunk := self.browser.recv(65536):
+                data += chunk
+        return server_frames(data)
+
+    def browser_gets_close(self) -> tuple[int, str]:
+        opcode, payload = self.browser_gets()[-1]
+        assert opcode == Opcode.CLOSE
+        return struct.unpack("!H", payload[:2])[0], payload[2:].decode()
+
+    def vnc_gets(self, size: int) -> bytes:
+        data = b""
+        while len(data) < size:
+            chunk = self.vnc.recv(min(65536, size - len(data)))
+            assert chunk, f"the relay closed after {len(data)} of {size} bytes"
+            data += chunk
+        return data
+
+    def ended(self) -> Ended:
+        return self._running.get(timeout=10)
+
+    @property
+    def is_running(self) -> bool:
+        return not self._running.dead

@@ -1,0 +1,276 @@
+"""The relay between two real TCP connections: what arrives, what blocks what, and how it ends."""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import gevent
+import pytest
+from tests.unit.proxy.dialogue import Dialogue
+from gevent import socket, ssl
+from tests.unit.proxy.wire import client_frame, server_frames
+
+from porthole.proxy.errors import CloseCode
+from porthole.proxy.frames import MAX_FRAME_PAYLOAD, Opcode
+from porthole.proxy.relay import Ended
+
+Start = Callable[..., Dialogue]
+
+
+def close(code: int, reason: str = "") -> bytes:
+    return client_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode())
+
+
+class TestBothWays:
+    def test_what_the_vnc_server_sends_arrives_as_binary_frames(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.vnc.sendall(b"RFB 003.008\n")
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"RFB 003.008\n")]
+
+    def test_what_the_browser_sends_arrives_unmasked(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.types(b"RFB 003.008\n")
+        assert d.vnc_gets(12) == b"RFB 003.008\n"
+
+    def test_what_came_together_with_the_upgrade_is_not_lost(self, dialogue: Start) -> None:
+        data = client_frame(Opcode.BINARY, b"early bird")
+        d = dialogue(early=data[:5])
+        d.browser.sendall(data[5:])
+        assert d.vnc_gets(10) == b"early bird"
+
+    def test_byte_by_byte_in_both_directions(self, dialogue: Start) -> None:
+        d = dialogue()
+        for byte in client_frame(Opcode.BINARY, b"abc"):
+            d.browser.sendall(bytes([byte]))
+            gevent.sleep(0.001)
+        assert d.vnc_gets(3) == b"abc"
+        d.vnc.sendall(b"x")
+        gevent.sleep(0.01)
+        d.vnc.sendall(b"y")
+        gevent.sleep(0.01)
+        assert b"".join(payload for _, payload in server_frames(d.browser.recv(100))) == b"xy"
+
+    def test_megabytes_at_once_in_both_directions_arrive_whole(self, dialogue: Start) -> None:
+        d = dialogue()
+        picture, upload = os.urandom(5_000_000), os.urandom(3_000_000)
+        frames = b"".join(client_frame(Opcode.BINARY, upload[at : at + 70_000]) for at in range(0, len(upload), 70_000))
+        senders = [gevent.spawn(d.vnc.sendall, picture), gevent.spawn(d.browser.sendall, frames + close(1000))]
+        got = gevent.spawn(d.vnc_gets, len(upload))
+        everything = gevent.spawn(d.browser_gets)
+        assert got.get(timeout=20) == upload
+        # The browser's Close ends the session; what the VNC server had in flight then is cut.
+        payload = b"".join(data for opcode, data in everything.get(timeout=20) if opcode == Opcode.BINARY)
+        assert picture.startswith(payload)
+        gevent.killall(senders)
+
+    def test_traffic_is_counted_without_framing(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.types(b"12345")
+        d.vnc_gets(5)
+        d.vnc.sendall(b"123")
+        d.browser.recv(100)
+        assert (d.relay.traffic.to_target, d.relay.traffic.to_client) == (5, 3)
+
+
+class TestIndependence:
+    def test_a_browser_that_does_not_read_still_types(self, dialogue: Start) -> None:
+        d = dialogue()
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        gevent.sleep(0.3)
+        assert not flood.dead, "the flood is held back by TCP, not swallowed by a buffer"
+        for _ in range(20):
+            d.types(b"key")
+            assert d.vnc_gets(3) == b"key"
+        assert d.relay.traffic.to_client < 30_000_000
+        flood.kill()
+
+    def test_a_vnc_server_that_does_not_read_still_draws(self, dialogue: Start) -> None:
+        d = dialogue()
+        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(800))
+        flood = gevent.spawn(d.browser.sendall, paste)
+        gevent.sleep(0.3)
+        assert not flood.dead
+        for _ in range(20):
+            d.vnc.sendall(b"pixels")
+            assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"pixels")]
+        flood.kill()
+
+    def test_a_vnc_server_that_reads_nothing_for_too_long_ends_the_session(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.2, ping_timeout=0.2)
+        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(800))
+        flood = gevent.spawn(d.browser.sendall, paste)
+        # The browser's leaving cannot be seen: its FIN waits behind what was not read.
+        gevent.sleep(0.2)
+        flood.kill()
+        d.browser.close()
+        assert d.ended().code == CloseCode.VNC_SERVER_CLOSED
+
+    def test_a_vnc_server_that_reads_slowly_is_no_reason_to_end(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.3, ping_timeout=0.3)
+        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(200))
+        flood = gevent.spawn(d.browser.sendall, paste)
+        for _ in range(12):
+            gevent.sleep(0.1)
+            d.vnc_gets(1_000_000)
+        flood.join(timeout=10)
+        assert flood.successful()
+        assert d.is_running
+
+
+class TestKeepalive:
+    def test_a_ping_is_answered_with_its_payload(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.browser.sendall(client_frame(Opcode.PING, b"are you there"))
+        assert server_frames(d.browser.recv(100)) == [(Opcode.PONG, b"are you there")]
+
+    def test_a_pong_never_lands_inside_a_frame(self, dialogue: Start) -> None:
+        d = dialogue()
+        flood = gevent.spawn(d.vnc.sendall, bytes(3_000_000))
+        gevent.sleep(0.2)
+        for number in range(50):
+            d.browser.sendall(client_frame(Opcode.PING, str(number).encode()))
+        reader = gevent.spawn(d.browser_gets)
+        flood.join(timeout=10)
+        gevent.sleep(0.2)
+        d.vnc.close()
+        frames = reader.get(timeout=10)
+        assert sum(len(payload) for opcode, payload in frames if opcode == Opcode.BINARY) == 3_000_000
+        # RFC 6455 5.5.3: of pings that waited, the last one has to be answered.
+        assert [payload for opcode, payload in frames if opcode == Opcode.PONG][-1] == b"49"
+
+    def test_a_silent_browser_is_pinged_and_an_answer_keeps_it(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.1, ping_timeout=2)
+        for _ in range(3):
+            assert server_frames(d.browser.recv(100)) == [(Opcode.PING, b"")]
+            d.browser.sendall(client_frame(Opcode.PONG))
+        assert d.is_running
+
+    def test_a_browser_that_does_not_answer_is_given_up(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.1, ping_timeout=0.2)
+        assert d.browser_gets_close() == (CloseCode.CLIENT_SILENT, "The browser did not answer for too long.")
+        assert d.ended().by == "service"
+
+
+class TestEnds:
+    def test_the_vnc_server_closes_and_the_browser_is_told_why(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.vnc.sendall(b"last words")
+        d.vnc.close()
+        frames = d.browser_gets()
+        assert frames[0] == (Opcode.BINARY, b"last words")
+        assert frames[-1] == (Opcode.CLOSE, struct.pack("!H", 4000) + b"The instance was shut down.")
+        assert d.ended() == Ended(4000, "The instance was shut down.", "target")
+
+    def test_all_that_the_vnc_server_sent_before_it_closed_is_delivered(self, dialogue: Start) -> None:
+        d = dialogue()
+        reader = gevent.spawn(d.browser_gets)
+        d.vnc.sendall(bytes(2_000_000))
+        d.vnc.close()
+        frames = reader.get(timeout=10)
+        assert sum(len(payload) for opcode, payload in frames if opcode == Opcode.BINARY) == 2_000_000
+
+    def test_the_browser_closes_and_its_code_is_echoed(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.browser.sendall(client_frame(Opcode.BINARY, b"x") + close(1000, "bye"))
+        assert d.browser_gets_close()[0] == 1000
+        assert d.ended().by == "client"
+        assert d.vnc.recv(10) == b"x"
+        assert d.vnc.recv(10) == b""
+
+    def test_the_browser_vanishes(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.browser.close()
+        assert d.ended() == Ended(CloseCode.NO_STATUS, "The browser closed the connection.", "client")
+        assert d.vnc.recv(10) == b""
+
+    def test_a_reset_is_an_end_like_others(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.browser.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        d.browser.close()
+        assert d.ended().by == "client"
+
+    def test_somebody_else_ends_it_with_a_reason(self, dialogue: Start) -> None:
+        d = dialogue()
+        gevent.sleep(0.05)
+        d.relay.end(CloseCode.ENDED_BY_ADMINISTRATOR, "An administrator ended this session.")
+        d.relay.end(CloseCode.NORMAL, "too late")
+        assert d.browser_gets_close() == (4002, "An administrator ended this session.")
+
+    def test_even_when_the_browser_does_not_read(self, dialogue: Start) -> None:
+        d = dialogue()
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        gevent.sleep(0.2)
+        d.relay.end(CloseCode.ENDED_BY_ADMINISTRATOR, "An administrator ended this session.")
+        assert d.ended().code == 4002
+        flood.kill()
+
+    @pytest.mark.parametrize(
+        ("data", "code"),
+        [
+            (b"\x82\x05Hello", 1002),
+            (client_frame(Opcode.TEXT, b"hi"), 1003),
+            (struct.pack("!BBQ", 0x82, 0xFF, MAX_FRAME_PAYLOAD + 1), 1009),
+            (client_frame(Opcode.CLOSE, b"\x03\xe8\xff"), 1007),
+        ],
+    )
+    def test_a_broken_protocol_is_answered_with_its_code(self, dialogue: Start, data: bytes, code: int) -> None:
+        d = dialogue()
+        d.browser.sendall(data)
+        assert d.browser_gets_close()[0] == code
+        assert d.ended().by == "service"
+        assert d.vnc.recv(10) == b""
+
+    def test_a_browser_that_does_not_stop_sending_after_the_end_is_cut_off(self, dialogue: Start) -> None:
+        d = dialogue()
+        d.browser.sendall(b"\x82\x05Hello")
+
+        def chatter() -> None:
+            while True:
+                d.browser.sendall(bytes(65536))
+
+        chatterer = gevent.spawn(chatter)
+        assert d.ended().code == 1002
+        with pytest.raises(OSError):
+            chatterer.get(timeout=10)
+
+
+class TestTls:
+    @pytest.fixture
+    def wrap(self, certificate: tuple[Path, Path]) -> Callable[..., tuple[socket.socket, socket.socket]]:
+        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.load_cert_chain(*certificate)
+        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client.load_verify_locations(certificate[0])
+
+        def both(browser: socket.socket, service: socket.socket) -> tuple[socket.socket, socket.socket]:
+            shaking = gevent.spawn(server.wrap_socket, service, server_side=True)
+            return client.wrap_socket(browser, server_hostname="localhost"), shaking.get(timeout=10)
+
+        return both
+
+    def test_megabytes_arrive_whole_both_ways(self, dialogue: Start, wrap: Callable[..., object]) -> None:
+        d = dialogue(wrap=wrap)
+        picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
+        reader = gevent.spawn(d.browser_gets)
+        sender = gevent.spawn(d.vnc.sendall, picture)
+        # Frames larger than a TLS record, and several of them in one.
+        frames = b"".join(client_frame(Opcode.BINARY, upload[at : at + 33_333]) for at in range(0, len(upload), 33_333))
+        typist = gevent.spawn(d.browser.sendall, frames)
+        assert d.vnc_gets(len(upload)) == upload
+        gevent.joinall([sender, typist], timeout=10)
+        d.vnc.close()
+        frames_back = reader.get(timeout=10)
+        assert b"".join(payload for opcode, payload in frames_back if opcode == Opcode.BINARY) == picture
+        assert frames_back[-1][0] == Opcode.CLOSE
+
+    def test_a_browser_that_does_not_read_still_types(self, dialogue: Start, wrap: Callable[..., object]) -> None:
+        d = dialogue(wrap=wrap)
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        gevent.sleep(0.3)
+        assert not flood.dead
+        d.types(b"key")
+        assert d.vnc_gets(3) == b"key"
+        flood.kill()
