@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import getpass
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -119,6 +120,7 @@ def _serve(options: argparse.Namespace) -> None:
     from porthole.service import Service  # noqa: PLC0415
 
     log.configure(settings.debug)
+    os.umask(0o027)  # what it writes is nobody else's
     try:
         settings.state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
     except OSError as error:

@@ -11,16 +11,17 @@ import difflib
 import os
 import re
 import urllib.parse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from oslo_config import cfg, types
 
 COMPUTE_PREFIX = "compute:"
 """A compute is a section ``[compute:NAME]``."""
 
-DEFAULT_OPTS = [
+DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt(
         "my_ip",
         default="127.0.0.1",
@@ -43,7 +44,7 @@ DEFAULT_OPTS = [
     cfg.BoolOpt("debug", default=False, help="Log what is only of use when looking for an error."),
 ]
 
-VNC_OPTS = [
+VNC_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt("enabled", default=True, help="Whether instances have VNC consoles at all."),
     cfg.HostAddressOpt("novncproxy_host", default="0.0.0.0", help="Address to listen on."),  # noqa: S104 - Nova's default
     cfg.PortOpt("novncproxy_port", default=6080, min=1, help="Port to listen on."),
@@ -55,7 +56,7 @@ VNC_OPTS = [
     ),
 ]
 
-CONSOLEAUTH_OPTS = [
+CONSOLEAUTH_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("token_ttl", default=600, min=1, help="Seconds for which a console's URL can be opened."),
     cfg.BoolOpt(
         "enforce_session_timeout",
@@ -70,7 +71,7 @@ CONSOLEAUTH_OPTS = [
     ),
 ]
 
-CONSOLE_OPTS = [
+CONSOLE_OPTS: list[cfg.Opt] = [
     cfg.ListOpt(
         "allowed_origins",
         default=[],
@@ -79,7 +80,7 @@ CONSOLE_OPTS = [
     ),
 ]
 
-API_OPTS = [
+API_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("auth_strategy", default="http_basic", choices=["http_basic"], help="How callers prove who they are."),
     cfg.StrOpt(
         "http_basic_auth_user_file",
@@ -94,8 +95,10 @@ API_OPTS = [
     cfg.StrOpt("http_basic_project", default="default", help="The project that users of http_basic act for."),
 ]
 
-LIBVIRT_OPTS = [
-    cfg.FloatOpt("call_timeout", default=3.0, min=0.1, help="Seconds a libvirt call, or opening a connection, may take."),
+LIBVIRT_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "call_timeout", default=3.0, min=0.1, help="Seconds a libvirt call, or opening a connection, may take."
+    ),
     cfg.FloatOpt(
         "resync_interval",
         default=60.0,
@@ -104,19 +107,24 @@ LIBVIRT_OPTS = [
     ),
 ]
 
-PROXY_OPTS = [
-    cfg.FloatOpt("connect_timeout", default=5.0, min=0.1, help="Seconds to wait for an instance's VNC server to accept."),
-    cfg.FloatOpt("request_timeout", default=20.0, min=1.0, help="Seconds a client has to send a whole request, TLS included."),
+PROXY_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "connect_timeout", default=5.0, min=0.1, help="Seconds to wait for an instance's VNC server to accept."
+    ),
+    cfg.FloatOpt(
+        "request_timeout", default=20.0, min=1.0, help="Seconds a client has to send a whole request, TLS included."
+    ),
     cfg.FloatOpt("ping_interval", default=20.0, min=0.1, help="Seconds of silence after which a browser is pinged."),
     cfg.FloatOpt("ping_timeout", default=20.0, min=0.1, help="Seconds to wait for a sign of life after a ping."),
     cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
 ]
 
-COMPUTE_OPTS = [
+COMPUTE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("connection_uri", help="libvirt's URI of the compute, as Nova's [libvirt] connection_uri."),
     cfg.HostAddressOpt(
         "server_proxyclient_address",
-        help="Address at which this appliance reaches the compute's VNC servers (Nova's [vnc] server_proxyclient_address).",
+        help="Address at which this appliance reaches the compute's VNC servers, as Nova's "
+        "[vnc] server_proxyclient_address.",
     ),
 ]
 
@@ -223,7 +231,9 @@ def _sections_of(path: Path) -> dict[str, list[str]]:
     try:
         cfg.ConfigParser(str(path), sections).parse()
     except FileNotFoundError:
-        raise ConfigError(f"{path}: there is no such configuration file. 'porthole config sample' prints one.") from None
+        raise ConfigError(
+            f"{path}: there is no such configuration file. 'porthole config sample' prints one."
+        ) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path}: cannot be read: {error}.") from None
     except cfg.ParseError as error:
@@ -266,7 +276,8 @@ def _refuse_unknown(path: Path, sections: dict[str, list[str]]) -> None:
             elsewhere = next((g for g, opts in GROUPS.items() if option in [o.name for o in opts]), None)
             hint = f" It belongs into [{elsewhere}]." if elsewhere else _suggest(option, allowed, "{}")
             raise ConfigError(
-                f"{path}: option {option} in [{section}] is unknown.{hint} [{section}] has: {', '.join(sorted(allowed))}."
+                f"{path}: option {option} in [{section}] is unknown.{hint} "
+                f"[{section}] has: {', '.join(sorted(allowed))}."
             )
 
 
@@ -290,11 +301,13 @@ class _Reader:
         host = self._str("vnc", "novncproxy_host")
         port = self._int("vnc", "novncproxy_port")
         my_ip = self._str("DEFAULT", "my_ip")
-        base_url = self._value("vnc", "novncproxy_base_url")
-        if base_url is None:
+        base_url = str(self._value("vnc", "novncproxy_base_url") or "")
+        if not base_url:
             base_url = f"{'https' if cert else 'http'}://{_bracketed(my_ip)}:{port}/vnc_auto.html"
         elif urllib.parse.urlsplit(base_url).query or urllib.parse.urlsplit(base_url).fragment:
-            raise self._error("vnc", "novncproxy_base_url", "may have no ?query and no #fragment; the token is added there.")
+            raise self._error(
+                "vnc", "novncproxy_base_url", "may have no ?query and no #fragment; the token is added there."
+            )
         return Settings(
             my_ip=my_ip,
             cert=cert,
@@ -307,12 +320,10 @@ class _Reader:
             vnc_enabled=self._bool("vnc", "enabled"),
             novncproxy_host=host,
             novncproxy_port=port,
-            novncproxy_base_url=str(base_url),
+            novncproxy_base_url=base_url,
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
-            token_key_file=self._required_file(
-                "consoleauth", "token_key_file", "Make one with: porthole keys add {}"
-            ),
+            token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
             allowed_origins=tuple(self._origins()),
             auth_strategy=self._str("api", "auth_strategy"),
             http_basic_auth_user_file=self._required_file(
@@ -381,7 +392,7 @@ class _Reader:
             raise self._error(group, name, f"is {path}, which this user may not read.")
         return path
 
-    def _value(self, group: str, name: str) -> object:
+    def _value(self, group: str, name: str) -> Any:
         try:
             holder = self._conf if group == "DEFAULT" else self._conf[group]
             return holder[name]
@@ -409,7 +420,9 @@ class _Reader:
     def _error(self, group: str, name: str, what: str) -> ConfigError:
         """An error that names the last file that sets the option, for that one counts."""
         holders = [path for path, options in self._sections if name in options.get(group, ())]
-        holders = holders or [path for path, options in self._sections if group in options] or [p for p, _ in self._sections]
+        holders = (
+            holders or [path for path, options in self._sections if group in options] or [p for p, _ in self._sections]
+        )
         where = f"{holders[-1]}: " if holders else ""
         return ConfigError(f"{where}option {name} in [{group}] {what}")
 
@@ -432,8 +445,8 @@ def _expected(group: str, name: str) -> str:
             words += f" from {kind.min} to {kind.max}"
         elif kind.min is not None:
             words += f" of {kind.min} or more"
-    elif getattr(kind, "choices", None):
-        words = " or ".join(str(choice) for choice in kind.choices)
+    elif choices := getattr(kind, "choices", None):
+        words = " or ".join(str(choice) for choice in choices)
     elif isinstance(kind, types.HostAddress):
         words = "a host name or an IP address"
     elif isinstance(kind, types.URI):
@@ -453,20 +466,22 @@ def sample() -> str:
     for group, opts in GROUPS.items():
         lines += [f"[{group}]", ""]
         for opt in opts:
-            lines += _described(group, opt, lambda o: "" if o.default is None else _shown(o.default))
+            lines += _described(group, opt, _shown(opt.default))
     lines += ["# One section for each compute host.", "#[compute:NAME]", ""]
+    examples = {"connection_uri": "qemu+tls://NAME/system", "server_proxyclient_address": "192.0.2.11"}
     for opt in COMPUTE_OPTS:
-        examples = {"connection_uri": "qemu+tls://NAME/system", "server_proxyclient_address": "192.0.2.11"}
-        lines += _described(COMPUTE_PREFIX, opt, lambda o: examples[o.name])
+        lines += _described(COMPUTE_PREFIX, opt, examples[opt.name])
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _described(group: str, opt: cfg.Opt, value: Callable[[cfg.Opt], str]) -> list[str]:
+def _described(group: str, opt: cfg.Opt, value: str) -> list[str]:
     expected = _expected(group, opt.name).removeprefix("It has to be ").partition(": ")[0]
-    return [f"# {opt.help}", f"# ({expected})", f"#{opt.name} = {value(opt)}".rstrip(), ""]
+    return [f"# {opt.help}", f"# ({expected})", f"#{opt.name} = {value}".rstrip(), ""]
 
 
 def _shown(default: object) -> str:
+    if default is None:
+        return ""
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, list):

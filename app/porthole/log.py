@@ -7,7 +7,6 @@ import sys
 
 import structlog
 
-
 # Local variables hold tokens and passwords, so tracebacks are without them.
 _tracebacks = structlog.processors.ExceptionRenderer(
     structlog.tracebacks.ExceptionDictTransformer(show_locals=False, max_frames=20)

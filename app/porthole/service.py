@@ -91,6 +91,7 @@ class Service:
         """Tell every browser that the service stops, and let go of the computes."""
         self._sessions.end_all(CloseCode.GOING_AWAY, "The service is being restarted. Connect again in a moment.")
         self._computes.stop()
+        self._authenticator.close()
 
 
 def _authenticator(settings: Settings) -> HtpasswdAuthenticator:

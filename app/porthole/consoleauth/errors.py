@@ -17,7 +17,9 @@ class TokenMissing(TokenError):
     """The request carries no token."""
 
     def __init__(self) -> None:
-        super().__init__("This address lacks its token. Open the console from the list of instances, or ask for a new URL.")
+        super().__init__(
+            "This address lacks its token. Open the console from the list of instances, or ask for a new URL."
+        )
 
 
 class TokenExpired(TokenError):

@@ -10,8 +10,9 @@ import secrets
 import stat
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from itsdangerous import URLSafeSerializer
+from itsdangerous import BadSignature, URLSafeSerializer, base64_decode, base64_encode
 
 KEY_BYTES = 32
 MAX_KEYS = 100
@@ -19,6 +20,24 @@ MAX_KEYS = 100
 
 class KeyFileError(Exception):
     """The key file cannot be used; the message says why and what would be right."""
+
+
+class ExactSerializer(URLSafeSerializer):
+    """itsdangerous' serializer that takes a signature only in the one spelling that it writes.
+
+    The last letter of base64 has bits that mean nothing, so several texts decode to
+    the same signature, and itsdangerous takes each of them.
+    """
+
+    def loads(self, s: str | bytes, salt: str | bytes | None = None, **kwargs: Any) -> Any:
+        """What was signed.
+
+        :raises itsdangerous.BadData: it was not signed with one of our keys, or is spelt another way
+        """
+        signature = (s.encode() if isinstance(s, str) else s).rpartition(b".")[2]
+        if base64_encode(base64_decode(signature)) != signature:
+            raise BadSignature("the signature is not spelt as it was signed")
+        return super().loads(s, salt, **kwargs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +67,15 @@ class KeyRing:
         if not keys:
             raise KeyFileError(f"{path}: holds no key. Add one with: porthole keys add {path}")
         if len(keys) > MAX_KEYS:
-            raise KeyFileError(f"{path}: holds {len(keys)} keys; {MAX_KEYS} are the most. Remove the oldest, at the end.")
+            raise KeyFileError(
+                f"{path}: holds {len(keys)} keys; {MAX_KEYS} are the most. Remove the oldest, at the end."
+            )
         return cls(keys)
 
-    def serializer(self, salt: str) -> URLSafeSerializer:
+    def serializer(self, salt: str) -> ExactSerializer:
         """A signer for one kind of token; what another salt signed is not accepted by it."""
         # itsdangerous signs with the last key of its list and verifies with all.
-        return URLSafeSerializer(
+        return ExactSerializer(
             list(reversed(self.keys)),
             salt=salt.encode(),
             signer_kwargs={"key_derivation": "hmac", "digest_method": hashlib.sha256},

@@ -8,8 +8,9 @@ What is closed here, each seen in gevent-websocket 0.10.1 (docs/decisions/0003):
   :func:`porthole.proxy.upgrade.check_upgrade`;
 - subprotocols are compared as substrings → they are compared as names;
 - its frame reader takes unmasked frames and lengths without a cap and unmasks in a Python
-  loop; it sends no pings and two writers collide → its WebSocket object is never used:
-  :class:`porthole.proxy.relay.Relay` has the connection to itself.
+  loop; it sends no pings, two writers collide, and it sends a Close frame when it is deleted
+  → its WebSocket object is never used: :class:`porthole.proxy.relay.Relay` has the
+  connection to itself.
 
 And of gevent's pywsgi: no time limit on a request, and request lines, which hold tokens,
 in its log.
@@ -64,6 +65,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     ``ping_timeout`` and ``request_timeout``.
     """
 
+    rfile: Any
+    websocket: Any
     _timeout: RequestTimeout | None = None
 
     @property
@@ -151,7 +154,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         self.application = Subprotocol(upgrade.SUBPROTOCOL if upgrade.offers_subprotocol(self.environ) else None)
         self.result = self.upgrade_websocket() or []
         self.write(b"")
-        # Its WebSocket object would close over this handler; the relay takes the connection.
+        # The relay takes the connection. The library's object would send a Close frame when it is deleted.
+        self.websocket.closed = True
         self.environ["wsgi.websocket"] = self.websocket = None
 
     def _early_bytes(self) -> bytes:

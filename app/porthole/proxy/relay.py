@@ -97,7 +97,7 @@ class Relay:
     :param explain: asked, in the calling greenlet, why the VNC server closed the connection
     """
 
-    def __init__(  # noqa: PLR0913 - a relay is its two ends and how to treat them
+    def __init__(
         self,
         client: socket,
         target: socket,
@@ -359,21 +359,23 @@ class Relay:
         code = CloseCode.NORMAL if ended.code == CloseCode.NO_STATUS else ended.code
         if not self._deliver(self._client, self._to_client + close_frame(code, ended.reason)):
             return
-        with gevent.Timeout(CLOSE_TIMEOUT, False):
-            try:
-                self._client.settimeout(None)
-                if not isinstance(self._client, ssl.SSLSocket):
-                    self._client.shutdown(SHUT_WR)
-                left = MAX_AFTER_CLOSE
-                while left > 0 and not self._parser.closed:
-                    data = self._client.recv(CHUNK)
-                    if not data:
-                        break
-                    left -= len(data)
-                    if not self._broken:
-                        self._parser.feed(data)
-            except (OSError, FrameError):
-                pass  # it is closed either way
+        gevent.with_timeout(CLOSE_TIMEOUT, self._wait_for_close, timeout_value=None)
+
+    def _wait_for_close(self) -> None:
+        try:
+            self._client.settimeout(None)
+            if not isinstance(self._client, ssl.SSLSocket):
+                self._client.shutdown(SHUT_WR)
+            left = MAX_AFTER_CLOSE
+            while left > 0 and not self._parser.closed:
+                data = self._client.recv(CHUNK)
+                if not data:
+                    break
+                left -= len(data)
+                if not self._broken:
+                    self._parser.feed(data)
+        except (OSError, FrameError):
+            pass  # it is closed either way
 
     @staticmethod
     def _deliver(side: socket, data: bytes) -> bool:

@@ -75,7 +75,7 @@ def _token(environ: Mapping[str, Any]) -> str | None:
     except ValueError:
         return None
     if query.get("token"):
-        return query["token"][0]
+        return str(query["token"][0])
     cookies = environ.get("HTTP_COOKIE", "")
     if len(cookies) > _MAX_COOKIES:
         return None
@@ -83,4 +83,4 @@ def _token(environ: Mapping[str, Any]) -> str | None:
         jar: http.cookies.SimpleCookie = http.cookies.SimpleCookie(cookies)
     except http.cookies.CookieError:
         return None
-    return jar["token"].value if "token" in jar else None
+    return str(jar["token"].value) if "token" in jar else None

@@ -8,13 +8,15 @@ from collections.abc import Callable
 import gevent
 from gevent.socket import socket
 
+from porthole.compute.errors import ComputeError
 from porthole.compute.model import ConnectInfo, PowerState
 from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.relay import Ended, Relay
 
-EXPLAIN_TIMEOUT = 1.5
-"""Seconds to wait for libvirt to say that a guest has stopped; QEMU's socket closes a moment before."""
+EXPLAIN_TIMEOUT = 5.0
+"""Seconds to wait for libvirt to say that a guest has stopped: QEMU's socket closes before libvirt has noticed,
+and libvirt answers nothing about a guest while it ends it."""
 
 _EXPLAIN_EVERY = 0.1
 
@@ -57,7 +59,7 @@ class Session:
         self._deadline = deadline
         self._forget = forget
         self._relay: Relay | None = None
-        self._timer: gevent.Greenlet | None = None
+        self._timer: gevent.Greenlet[..., None] | None = None
         self._over = False
 
     @property
@@ -76,7 +78,9 @@ class Session:
         self.started_at = time.time()
         if self._deadline is not None:
             left = max(0.0, self._deadline - time.time())
-            self._timer = gevent.spawn_later(left, self.end, CloseCode.SESSION_TIMEOUT, "The time of this session is over.")
+            self._timer = gevent.spawn_later(
+                left, self.end, CloseCode.SESSION_TIMEOUT, "The time of this session is over."
+            )
 
     def end(self, code: int, reason: str) -> None:
         """End the session, with a close code and a sentence for its browser."""
@@ -85,13 +89,21 @@ class Session:
 
     def explain(self) -> tuple[int, str]:
         """Why the VNC server closed: what libvirt says of the instance, within :data:`EXPLAIN_TIMEOUT`."""
-        with gevent.Timeout(EXPLAIN_TIMEOUT, False):
-            while True:
+        reason = gevent.with_timeout(EXPLAIN_TIMEOUT, self._wait_for_stop, timeout_value=None)
+        if reason is None:
+            return CloseCode.VNC_SERVER_CLOSED, "The instance's screen was disconnected by its host."
+        return CloseCode.INSTANCE_STOPPED, reason
+
+    def _wait_for_stop(self) -> str | None:
+        """Ask until the instance is no longer running; None when its compute does not answer."""
+        while True:
+            try:
                 state = self._power_state(self.claims.instance_id)
-                if state in _REASONS:
-                    return CloseCode.INSTANCE_STOPPED, _REASONS[state]
-                gevent.sleep(_EXPLAIN_EVERY)
-        return CloseCode.VNC_SERVER_CLOSED, "The instance's screen was disconnected by its host."
+            except ComputeError:
+                return None
+            if state in _REASONS:
+                return _REASONS[state]
+            gevent.sleep(_EXPLAIN_EVERY)
 
     def ended(self, ended: Ended | None) -> None:
         """The session is over; called once."""

@@ -148,11 +148,12 @@ class SqliteStore:
             raise StoreUnavailable(f"{MAX_WAITING} calls wait for it already")
         self._waiting += 1
         try:
-            return self._pool.apply(self._on_thread, (work,))
+            result: T = self._pool.apply(self._on_thread, (work,))
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"{self._path}: {error}") from error
         finally:
             self._waiting -= 1
+        return result
 
     def _on_thread(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection

@@ -7,10 +7,10 @@ import struct
 
 import gevent
 from gevent import socket
-from tests.unit.proxy.wire import client_frame, server_frames
 
 from porthole.proxy.frames import Opcode
 from porthole.proxy.relay import Ended, Relay
+from tests.unit.proxy.wire import client_frame, server_frames
 
 
 def tcp_pair() -> tuple[socket.socket, socket.socket]:
@@ -43,6 +43,7 @@ class Dialogue:
         with contextlib.suppress(ConnectionResetError):
             while chunk := self.browser.recv(65536):
                 data += chunk
+        self.browser.close()
         return server_frames(data)
 
     def browser_gets_close(self) -> tuple[int, str]:

@@ -8,7 +8,6 @@ import struct
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.proxy.wire import KEY, client_frame, masked, server_frames
 
 from porthole.proxy.errors import MAX_REASON_BYTES, CloseCode, FrameError
 from porthole.proxy.frames import (
@@ -20,6 +19,7 @@ from porthole.proxy.frames import (
     header,
     unmask,
 )
+from tests.unit.proxy.wire import KEY, client_frame, masked, server_frames
 
 SIZES = (0, 1, 2, 3, 4, 5, 124, 125, 126, 127, 128, 1000, 65535, 65536, 70000)
 
@@ -84,11 +84,14 @@ class TestData:
 
     @given(st.binary(max_size=400), st.lists(st.integers(1, 9), max_size=80))
     def test_anything_at_all_is_parsed_or_refused_with_a_documented_error(self, data: bytes, cuts: list[int]) -> None:
+        refusal = None
         try:
             parse(data, *cuts)
         except FrameError as error:
-            assert error.code in (1002, 1003, 1007, 1009)
-            assert 0 < len(error.reason.encode()) <= MAX_REASON_BYTES
+            refusal = error
+        if refusal is not None:
+            assert refusal.code in (1002, 1003, 1007, 1009)
+            assert 0 < len(refusal.reason.encode()) <= MAX_REASON_BYTES
 
 
 class TestUnmask:

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import gevent
 import pytest
-from tests.unit.proxy.dialogue import Dialogue
 from gevent import socket, ssl
-from tests.unit.proxy.wire import client_frame, server_frames
 
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_FRAME_PAYLOAD, Opcode
 from porthole.proxy.relay import Ended
+from tests.unit.proxy.dialogue import Dialogue
+from tests.unit.proxy.wire import client_frame, server_frames
 
 Start = Callable[..., Dialogue]
 
@@ -89,7 +89,7 @@ class TestIndependence:
 
     def test_a_vnc_server_that_does_not_read_still_draws(self, dialogue: Start) -> None:
         d = dialogue()
-        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(800))
+        paste = client_frame(Opcode.BINARY, bytes(60_000)) * 800
         flood = gevent.spawn(d.browser.sendall, paste)
         gevent.sleep(0.3)
         assert not flood.dead
@@ -100,7 +100,7 @@ class TestIndependence:
 
     def test_a_vnc_server_that_reads_nothing_for_too_long_ends_the_session(self, dialogue: Start) -> None:
         d = dialogue(ping_interval=0.2, ping_timeout=0.2)
-        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(800))
+        paste = client_frame(Opcode.BINARY, bytes(60_000)) * 800
         flood = gevent.spawn(d.browser.sendall, paste)
         # The browser's leaving cannot be seen: its FIN waits behind what was not read.
         gevent.sleep(0.2)
@@ -110,7 +110,7 @@ class TestIndependence:
 
     def test_a_vnc_server_that_reads_slowly_is_no_reason_to_end(self, dialogue: Start) -> None:
         d = dialogue(ping_interval=0.3, ping_timeout=0.3)
-        paste = b"".join(client_frame(Opcode.BINARY, bytes(60_000)) for _ in range(200))
+        paste = client_frame(Opcode.BINARY, bytes(60_000)) * 200
         flood = gevent.spawn(d.browser.sendall, paste)
         for _ in range(12):
             gevent.sleep(0.1)
@@ -233,7 +233,7 @@ class TestEnds:
 
         chatterer = gevent.spawn(chatter)
         assert d.ended().code == 1002
-        with pytest.raises(OSError):
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
             chatterer.get(timeout=10)
 
 

@@ -1,0 +1,113 @@
+"""Who asks: a user name and password with the request, or the browser's sign-in cookie.
+
+Both are sent by a browser without the page's doing, so a request that changes
+something must not come from another site's page (CSRF).
+"""
+
+from __future__ import annotations
+
+from flask import g, request
+
+from porthole.api.errors import RequestError
+from porthole.api.services import Services
+from porthole.auth.errors import CrossSite, NotAuthenticated, TooBusy
+from porthole.auth.principal import Principal
+from porthole.auth.signin import SIGN_IN_AGAIN
+from porthole.proxy.origin import OriginPolicy
+
+COOKIE = "porthole_session"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
+
+SIGN_IN = "Sign in, or send a user name and password with the request (http_basic)."
+
+
+class Authentication:
+    """Finds out who asks.
+
+    :param services: the authenticator, the sign-ins and the metrics of these are used
+    """
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._origins = OriginPolicy(services.settings.novncproxy_base_url, ())
+
+    def require(self) -> Principal:
+        """Who asks; also kept in ``flask.g.principal``.
+
+        :raises NotAuthenticated: nobody has proved who it is
+        :raises TooBusy: passwords cannot be checked now
+        :raises CrossSite: another site's page made the browser ask
+        """
+        if "Authorization" in request.headers:
+            principal = self._from_password()
+        elif COOKIE in request.cookies:
+            principal = self._from_cookie(request.cookies[COOKIE])
+        else:
+            raise NotAuthenticated(SIGN_IN)
+        g.principal = principal
+        return principal
+
+    def check_password(self, username: str, password: str) -> Principal:
+        """Who this is, and count the result.
+
+        :raises NotAuthenticated: the two do not belong together
+        :raises TooBusy: passwords cannot be checked now
+        """
+        sign_ins = self._services.metrics.sign_ins
+        try:
+            principal = self._services.authenticator.authenticate(username, password)
+        except NotAuthenticated:
+            sign_ins.labels("refused").inc()
+            raise
+        except TooBusy:
+            sign_ins.labels("busy").inc()
+            raise
+        sign_ins.labels("ok").inc()
+        return principal
+
+    def refuse_other_sites(self) -> None:
+        """Refuse a request that a browser says comes from another site's page. Programs say nothing of the kind.
+
+        :raises CrossSite: it does
+        """
+        if request.method in SAFE_METHODS or self._is_same_origin():
+            return
+        if "Origin" in request.headers or "Sec-Fetch-Site" in request.headers:
+            raise CrossSite
+
+    def require_own_page(self) -> None:
+        """Refuse a request with the cookie unless the browser says it comes from a page of ours.
+
+        :raises CrossSite: it does not say so
+        :raises RequestError: a body that a plain form of another site could send
+        """
+        if request.method in SAFE_METHODS:
+            return
+        if not self._is_same_origin():
+            raise CrossSite
+        if request.method in WITH_BODY and request.mimetype != "application/json":
+            raise RequestError(415)
+
+    def _from_password(self) -> Principal:
+        self.refuse_other_sites()
+        given = request.authorization
+        if given is None or given.type != "basic" or given.username is None or given.password is None:
+            raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN}")
+        return self.check_password(given.username, given.password)
+
+    def _from_cookie(self, cookie: str) -> Principal:
+        self.require_own_page()
+        sign_in = self._services.sign_ins.check(cookie)
+        authenticator = self._services.authenticator
+        principal = authenticator.lookup(sign_in.user_id)
+        if principal is None or authenticator.stamp(sign_in.user_id) != sign_in.stamp:
+            raise NotAuthenticated(SIGN_IN_AGAIN)
+        return principal
+
+    def _is_same_origin(self) -> bool:
+        # Scripts can set neither header (Fetch Standard, forbidden request-header names).
+        if request.headers.get("Sec-Fetch-Site") == "same-origin":
+            return True
+        origin = request.headers.get("Origin")
+        return origin is not None and self._origins.allows(origin, request.scheme, request.headers.get("Host"))

@@ -1,0 +1,86 @@
+"""For the machines that watch: liveness, readiness, metrics."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, jsonify
+
+from porthole.api.services import Services
+from porthole.api.spec import Responses
+from porthole.metrics import CONTENT_TYPE
+
+_ANSWER = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+_READINESS = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["ready", "not ready"]},
+        "reasons": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["status", "reasons"],
+}
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+_HEALTH: Responses = {200: _json("It answers.", _ANSWER)}
+_READY: Responses = {200: _json("Ready.", _READINESS), 503: _json("Not ready, and why.", _READINESS)}
+_METRICS: Responses = {
+    200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
+}
+
+
+def create_blueprint(services: Services) -> APIBlueprint:
+    """Make the blueprint. None of its answers names a compute, an instance or a person."""
+    health = APIBlueprint("health", __name__, tag="Health")
+
+    @health.get("/healthz")
+    @health.doc(operation_id="getHealth", responses=_HEALTH)
+    def healthz() -> Response:
+        """Whether the process answers
+
+        Nothing else is looked at: a compute that is down is no reason to restart this service.
+        """
+        return jsonify(status="ok")
+
+    @health.get("/readyz")
+    @health.doc(
+        operation_id="getReadiness",
+        responses=_READY,
+    )
+    def readyz() -> tuple[Response, int]:
+        """Whether requests should be sent here
+
+        Not before each compute has been asked once, and not while none of them can be reached. One that
+        is down of several does not matter.
+        """
+        reasons = [
+            reason for reason in (_computes_missing(services), *(check() for check in services.readiness)) if reason
+        ]
+        return jsonify(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200
+
+    @health.get("/metrics")
+    @health.doc(
+        operation_id="getMetrics",
+        responses=_METRICS,
+    )
+    def metrics() -> Response:
+        """What was counted, for Prometheus"""
+        status = services.computes.status()
+        up = sum(status.values())
+        services.metrics.set_computes(up, len(status) - up)
+        return Response(services.metrics.exposition(), content_type=CONTENT_TYPE)
+
+    return health
+
+
+def _computes_missing(services: Services) -> str:
+    if not services.computes.wait_until_asked(0):
+        return "The compute hosts have not all been asked yet."
+    status = services.computes.status()
+    if status and not any(status.values()):
+        return "No compute host can be reached."
+    return ""

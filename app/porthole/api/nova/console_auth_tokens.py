@@ -1,0 +1,37 @@
+"""``GET /v2.1/os-console-auth-tokens/{token}``: what a token opens, for administrators and proxies.
+
+(nova/api/openstack/compute/console_auth_tokens.py)
+"""
+
+from __future__ import annotations
+
+from flask import Response, g, jsonify
+
+from porthole.api.errors import RequestError
+from porthole.api.nova import microversion
+from porthole.api.services import Services
+from porthole.auth import policy
+from porthole.auth.policy import Action
+from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning
+from porthole.consoleauth.errors import TokenError
+
+
+def show(services: Services, token: str) -> Response:
+    """Instance and address behind a token; the address is looked up now, the token does not hold it."""
+    if not microversion.at_least(31):
+        raise RequestError(400)
+    policy.enforce(g.principal, Action.LOOK_UP_TOKEN)
+    try:
+        claims = services.console_auth.check(token)
+        target = services.computes.connect_info(claims.instance_id)
+    except (TokenError, InstanceNotFound, InstanceNotRunning, ConsoleTypeUnavailable):
+        # Nova forgets the tokens of an instance that has no console any more.
+        raise RequestError(404, "Token not found") from None
+    return jsonify(
+        console={
+            "instance_uuid": claims.instance_id,
+            "host": target.host,
+            "port": target.port,
+            "internal_access_path": None,
+        }
+    )

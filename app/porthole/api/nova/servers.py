@@ -1,0 +1,119 @@
+"""``GET /v2.1/servers``, ``/servers/detail``, ``/servers/{id}`` (nova/api/openstack/compute/servers.py)."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlencode
+
+from flask import Response, g, jsonify, request
+
+from porthole.api.errors import RequestError
+from porthole.api.nova import microversion, views
+from porthole.api.opening import find_instance
+from porthole.api.services import Services
+from porthole.auth import policy
+from porthole.auth.policy import Action
+from porthole.auth.principal import Principal
+from porthole.compute.errors import InstanceNotFound
+from porthole.compute.model import Instance
+
+MAX_LIMIT = 1000
+"""Servers a page; Nova's [api] max_limit."""
+
+
+def find_server(services: Services, server_id: str) -> Instance:
+    """The instance with this id; unlike ``/v1`` Nova takes no names here.
+
+    :raises ComputeError: there is none, or it cannot be said
+    :raises Forbidden: the caller may see none
+    """
+    principal: Principal = g.principal
+    try:
+        server_id = str(uuid.UUID(server_id))
+    except ValueError:
+        policy.enforce(principal, Action.SHOW_INSTANCE)
+        raise InstanceNotFound(server_id) from None
+    return find_instance(services, principal, server_id)
+
+
+def show(services: Services, server_id: str) -> Response:
+    """One server."""
+    instance = find_server(services, server_id)
+    return jsonify(server=views.detail(instance, g.principal, services.computes.listing().unreachable))
+
+
+def index(services: Services, *, detailed: bool) -> Response:
+    """The servers that the query asks for, a page of them."""
+    principal: Principal = g.principal
+    policy.enforce(principal, Action.LIST_INSTANCE_DETAILS if detailed else Action.LIST_INSTANCES)
+    limit, wanted = _limit(), _filter(principal)
+    listing = services.computes.listing()
+    visible = [i for i in listing.instances if policy.may(principal, Action.SHOW_INSTANCE, i)]
+    page = _after_marker([i for i in visible if wanted(i)], visible)[:limit]
+    body: dict[str, Any] = {
+        "servers": [views.detail(i, principal, listing.unreachable) if detailed else views.basic(i) for i in page]
+    }
+    if page and len(page) == limit:
+        body["servers_links"] = [{"rel": "next", "href": _next_page(page[-1])}]
+    return jsonify(body)
+
+
+def _limit() -> int:
+    text = request.args.get("limit")
+    if text is None or text == "":
+        return MAX_LIMIT
+    if not (text.isascii() and text.isdigit()) or len(text) > 9:  # noqa: PLR2004 - more than nine digits is no page
+        raise RequestError(
+            400, f"Invalid input for query parameters limit. Value: {text[:40]}. It has to be a number of 0 or more."
+        )
+    return min(int(text), MAX_LIMIT)
+
+
+def _after_marker(wanted: list[Instance], visible: list[Instance]) -> list[Instance]:
+    marker = request.args.get("marker")
+    if marker is None:
+        return wanted
+    at = next((i for i in visible if i.id == marker.lower()), None)
+    if at is None:
+        raise RequestError(400, f"marker [{marker[:40]}] not found")
+    # The order of Computes.listing; the marker itself need not match the filters.
+    return [i for i in wanted if (i.name, i.id) > (at.name, at.id)]
+
+
+def _filter(principal: Principal) -> Callable[[Instance], bool]:
+    """What the query's name, status and host let through; filters that are unknown here are passed over.
+
+    :raises RequestError: a status that Nova does not know, from 2.38 on
+    """
+    statuses = {status.upper() for status in request.args.getlist("status")}
+    if statuses and not statuses & views.STATUSES and microversion.at_least(38):
+        raise RequestError(400, "Invalid status value")
+    name, host = request.args.get("name", ""), request.args.get("host")
+
+    def wanted(instance: Instance) -> bool:
+        if statuses and views.STATES[instance.state][1] not in statuses:
+            return False
+        # As in Nova the filter of somebody who may not see hosts is passed over.
+        if host is not None and host != instance.compute and policy.may(principal, Action.SHOW_HOST, instance):
+            return False
+        return _name_matches(name, instance.name)
+
+    return wanted
+
+
+def _name_matches(wanted: str, name: str) -> bool:
+    """Part of the name, with ``^`` and ``$`` for its ends; Nova takes whole regular expressions."""
+    start, end = wanted.startswith("^"), wanted.endswith("$")
+    wanted, name = wanted[start : len(wanted) - end].lower(), name.lower()
+    if start and end:
+        return name == wanted
+    if start or end:
+        return name.startswith(wanted) if start else name.endswith(wanted)
+    return wanted in name
+
+
+def _next_page(last: Instance) -> str:
+    query = [(name, value) for name, value in request.args.items(multi=True) if name != "marker"]
+    return f"{request.host_url}{request.path.lstrip('/')}?{urlencode([*query, ('marker', last.id)])}"

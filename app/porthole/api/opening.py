@@ -1,0 +1,73 @@
+"""Steps 2 to 5 for both APIs: may they, find the instance, authorise, make the URL."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlencode
+
+from porthole.api.services import Services
+from porthole.auth import policy
+from porthole.auth.policy import Action
+from porthole.auth.principal import Principal
+from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound
+from porthole.compute.model import Instance
+from porthole.consoleauth.tokens import Claims
+
+NOVNC = "novnc"
+"""Nova's name of the only type of console there is here."""
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedConsole:
+    """A console that was authorised.
+
+    :ivar url: where a browser opens it; holds the token
+    """
+
+    instance: Instance
+    url: str
+    claims: Claims
+
+    def __repr__(self) -> str:
+        return f"OpenedConsole(instance={self.instance!r}, url=..., claims={self.claims!r})"
+
+
+def find_instance(services: Services, principal: Principal, id_or_name: str) -> Instance:
+    """An instance that the principal may see.
+
+    One it may not see is as one that does not exist, by the same look-up.
+
+    :raises Forbidden: it may see none at all
+    :raises ComputeError: there is none, there are several, or it cannot be said
+    """
+    policy.enforce(principal, Action.SHOW_INSTANCE)
+    instance = services.computes.find(id_or_name)
+    if not policy.may(principal, Action.SHOW_INSTANCE, instance):
+        raise InstanceNotFound(id_or_name)
+    return instance
+
+
+def open_console(services: Services, principal: Principal, instance: Instance) -> OpenedConsole:
+    """Authorise a console of an instance that runs and has a VNC display at this moment.
+
+    :raises Forbidden: the principal may see the instance and not open it
+    :raises ComputeError: there is no display to show, or it cannot be said
+    :raises StoreUnavailable: the token could not be recorded
+    """
+    policy.enforce(principal, Action.CREATE_CONSOLE, instance)
+    if not services.settings.vnc_enabled:
+        raise ConsoleTypeUnavailable(NOVNC, "VNC consoles are switched off here ([vnc] enabled).")
+    instance = services.computes.connect_info(instance.id).instance
+    issued = services.console_auth.authorize(
+        instance_id=instance.id,
+        console_type=NOVNC,
+        user_id=principal.user_id,
+        project_id=principal.project_id,
+    )
+    services.metrics.tokens_issued.inc()
+    return OpenedConsole(instance, console_url(services.settings.novncproxy_base_url, issued.token), issued.claims)
+
+
+def console_url(base_url: str, token: str) -> str:
+    """Nova's form of the URL (nova/objects/console_auth_token.py ``access_url``): ``...?path=%3Ftoken%3D...``."""
+    return f"{base_url}?{urlencode({'path': f'?token={token}'})}"

@@ -1,0 +1,1 @@
+"""The service's own API: plain calls without headers, problems of RFC 9457."""

@@ -1,0 +1,120 @@
+"""Bodies of ``/v1``. What comes in is taken strictly: no unknown keys, no conversion of types."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+StateName = Literal["running", "paused", "shutdown", "crashed", "suspended", "nostate"]
+
+_MAX_SHOWN = 5
+
+
+class _Input(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class Credentials(_Input):
+    """A user name and password."""
+
+    username: Annotated[str, Field(min_length=1, max_length=255, examples=["alice"])]
+    password: Annotated[str, Field(min_length=1, max_length=1024, examples=["correct horse"])]
+
+
+class ConsoleRequest(_Input):
+    """Which instance's console is wanted."""
+
+    instance: Annotated[str, Field(min_length=1, max_length=255, description="Id or name.", examples=["web-1"])]
+
+
+class ConsoleCheck(_Input):
+    """A token to check."""
+
+    token: Annotated[str, Field(max_length=4096, description="From the console's URL.")]
+
+
+class Person(BaseModel):
+    """Who is signed in."""
+
+    user_id: str
+    project_id: str
+    roles: list[Literal["admin", "member", "reader"]]
+
+
+class InstanceSummary(BaseModel):
+    """An instance in the list.
+
+    ``compute`` is the name of the compute host that has it.
+    """
+
+    id: str
+    name: str
+    state: StateName
+    compute: str
+
+
+class InstanceList(BaseModel):
+    """All instances that the caller may see."""
+
+    instances: list[InstanceSummary]
+    unreachable_computes: Annotated[
+        list[str] | int,
+        Field(description="Compute hosts that do not answer now: their names for administrators, else how many."),
+    ]
+
+
+class InstanceName(BaseModel):
+    """Which instance a console is of."""
+
+    id: str
+    name: str
+
+
+class Console(BaseModel):
+    """A console that can be opened."""
+
+    url: Annotated[str, Field(description="Open it in a browser. It holds the token, so it is a secret.")]
+    token_id: Annotated[str, Field(description="Names the token in logs; opens nothing.")]
+    expires_at: Annotated[str, Field(description="Until when it can be opened (RFC 3339, UTC).")]
+    instance: InstanceName
+
+
+class InstanceState(BaseModel):
+    """The instance that a token opens."""
+
+    id: str
+    name: str
+    state: StateName
+
+
+class CheckedConsole(BaseModel):
+    """A token that would open its console now."""
+
+    instance: InstanceState
+    expires_at: str
+    mode: str
+
+
+INPUTS: dict[str, type[BaseModel]] = {model.__name__: model for model in (Credentials, ConsoleRequest, ConsoleCheck)}
+
+
+def describe(error: ValidationError) -> str:
+    """What is wrong with a body, and what would be right. Values are not repeated: one may be a password."""
+    known = list(INPUTS[error.title].model_fields) if error.title in INPUTS else []
+    sentences = []
+    for entry in error.errors(include_url=False, include_context=True, include_input=False)[:_MAX_SHOWN]:
+        key = ".".join(str(part) for part in entry["loc"])[:80]
+        if not key:
+            sentences.append(f"The body has to be a JSON object with {_keys(known)}.")
+        elif entry["type"] == "extra_forbidden":
+            sentences.append(f'There is no key "{key}" here; this call takes {_keys(known)}.')
+        elif entry["type"] == "missing":
+            sentences.append(f'The key "{key}" is missing.')
+        else:
+            sentences.append(f'The key "{key}" is not right: {entry["msg"][0].lower()}{entry["msg"][1:]}.')
+    return " ".join(sentences)
+
+
+def _keys(names: list[str]) -> str:
+    return " and ".join(f'"{name}"' for name in names)

@@ -1,0 +1,82 @@
+"""Signing in and out of the browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apiflask import APIBlueprint
+from flask import Response, g, make_response, request
+
+from porthole.api.authenticate import COOKIE, Authentication
+from porthole.api.services import Services
+from porthole.api.spec import problems
+from porthole.api.v1.models import Credentials, Person
+from porthole.auth.principal import Principal
+
+
+def add_routes(v1: APIBlueprint, services: Services, authentication: Authentication) -> None:
+    """Add ``/v1/session``."""
+
+    @v1.post("/session")
+    @v1.input(Credentials, arg_name="credentials")
+    @v1.output(Person, status_code=201, description="Signed in; the answer sets the cookie porthole_session.")
+    @v1.doc(
+        operation_id="signIn",
+        responses=problems(400, 401, 403, 413, 415, 503),
+        extensions={"x-porthole-operation": {"security": []}},
+    )
+    def sign_in(credentials: Credentials) -> Any:
+        """Sign in"""
+        # Else another site's page could sign a visitor in as somebody else.
+        authentication.refuse_other_sites()
+        principal = authentication.check_password(credentials.username, credentials.password)
+        stamp = services.authenticator.stamp(principal.user_id)
+        response = make_response(person(principal).model_dump(mode="json"), 201)
+        response.set_cookie(
+            COOKIE,
+            services.sign_ins.issue(principal, stamp),
+            max_age=services.sign_ins.lifetime,
+            path="/",
+            secure=services.secure_cookies or request.is_secure,
+            httponly=True,
+            samesite="Strict",
+        )
+        return response
+
+    @v1.get("/session")
+    @v1.output(Person, description="Who the caller is.")
+    @v1.doc(operation_id="showSession", responses=problems(401, 503))
+    def show_session() -> Person:
+        """Who is signed in"""
+        return person(g.principal)
+
+    @v1.delete("/session")
+    @v1.doc(
+        operation_id="signOut",
+        responses={204: {"description": "Signed out; no copy of the cookie works any more."}, **problems(403, 503)},
+        extensions={"x-porthole-operation": {"security": [{"session": []}, {}]}},
+    )
+    def sign_out() -> Response:
+        """Sign out"""
+        cookie = request.cookies.get(COOKIE)
+        if cookie:
+            authentication.require_own_page()
+            services.sign_ins.end(cookie)
+        response = make_response("", 204)
+        response.delete_cookie(
+            COOKIE,
+            path="/",
+            secure=services.secure_cookies or request.is_secure,
+            httponly=True,
+            samesite="Strict",
+        )
+        return response
+
+
+def person(principal: Principal) -> Person:
+    """A principal as it is shown to itself."""
+    return Person(
+        user_id=principal.user_id,
+        project_id=principal.project_id,
+        roles=sorted(role.value for role in principal.roles),
+    )

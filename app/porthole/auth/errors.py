@@ -1,0 +1,60 @@
+"""Why somebody is not let in.
+
+AuthError
+├── NotAuthenticated  nobody has proved who is asking (401)
+├── TooBusy           more passwords wait to be checked than can be checked soon (503)
+├── CrossSite         a page of another site made the browser ask (403)
+└── Forbidden         it is known who asks, and the policy says no (403)
+"""
+
+from __future__ import annotations
+
+
+class AuthError(Exception):
+    """Base of this package's errors; ``str()`` is for the person who asks."""
+
+
+class NotAuthenticated(AuthError):
+    """Nobody has proved who is asking.
+
+    :param why: what would help, a sentence; it must not say whether the user exists
+    """
+
+    def __init__(self, why: str = "The user name or the password is wrong.") -> None:
+        super().__init__(why)
+
+
+class TooBusy(AuthError):
+    """The queue of passwords to check is full.
+
+    :param retry_after: whole seconds after which trying again makes sense
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many passwords are being checked at the moment. Try again in {retry_after} seconds; "
+            "the browser's sign-in and a password that was just used need no check."
+        )
+        self.retry_after = retry_after
+
+
+class CrossSite(AuthError):
+    """A request that changes something came from a page of another site, or could have."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This request was refused because it may come from a page of another site. Programs send a user name "
+            "and password with each request; a page of this service sends its Origin."
+        )
+
+
+class Forbidden(AuthError):
+    """The policy does not allow it.
+
+    :param action: Nova's rule name
+    :param hint: a sentence that says who could
+    """
+
+    def __init__(self, action: str, hint: str = "") -> None:
+        super().__init__(f"Policy doesn't allow {action} to be performed. {hint}".rstrip())
+        self.action = action

@@ -1,0 +1,211 @@
+"""One compute host: its connection, kept open, and its instances, kept current."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import random
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import TypeVar
+
+import gevent
+from gevent.event import Event
+
+from porthole.compute import native
+from porthole.compute.deadline import Deadline
+from porthole.compute.errors import ComputeUnavailable
+from porthole.compute.events import event_loop
+from porthole.compute.link import THREADS, Link, LinkError, open_link
+from porthole.compute.model import Instance
+from porthole.compute.native import Report
+from porthole.compute.threads import NativeThreads
+from porthole.config import ComputeSettings
+
+LOG = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+FIRST_PAUSE = 0.5
+LONGEST_PAUSE = 15.0
+"""Seconds between attempts to connect: doubled after each, and varied by a quarter so that a fleet does not march in
+step."""
+
+CHUNK = 50
+"""Domains that are described by one call, so that a large compute does not use up a call's time limit."""
+
+
+class Compute:
+    """A compute host. Belongs to the thread whose gevent hub it was started on.
+
+    :param settings: its name, libvirt URI and VNC address
+    :param call_timeout: seconds a libvirt call, or opening a connection, may take
+    :param resync_interval: seconds between full listings, beside the events
+    """
+
+    def __init__(self, settings: ComputeSettings, *, call_timeout: float, resync_interval: float) -> None:
+        self.name = settings.name
+        self.server_proxyclient_address = settings.server_proxyclient_address
+        self._uri = settings.connection_uri
+        self._limit = call_timeout
+        self._resync_interval = resync_interval
+        self._threads: NativeThreads | None = None
+        self._link: Link | None = None
+        self._listed = False
+        self._why = "it has not been asked yet"
+        self._instances: dict[str, Instance] = {}
+        self._greenlet: gevent.Greenlet[..., None] | None = None
+        self.asked = Event()
+        """Set when the first attempt has ended: the instances are listed, or it failed."""
+
+    # --- what is known
+
+    @property
+    def instances(self) -> Mapping[str, Instance]:
+        """The instances by id, as the compute last reported them."""
+        return MappingProxyType(self._instances)
+
+    @property
+    def reachable(self) -> bool:
+        """Whether it is connected and has listed its instances."""
+        return self._listed and self._link is not None and not self._link.dead
+
+    @property
+    def busy_threads(self) -> int:
+        """Native threads that are in a call at the moment; beyond those of the live connection they are stuck."""
+        return self._threads.busy if self._threads else 0
+
+    # --- asking it now
+
+    def by_id(self, instance_id: str, deadline: Deadline) -> Report | None:
+        """Ask libvirt for a domain by uuid; None when it has none.
+
+        :raises ComputeUnavailable: it cannot be asked
+        """
+        return self._ask(lambda connection: connection.by_id(instance_id), deadline)
+
+    def by_name(self, name: str, deadline: Deadline) -> Report | None:
+        """Ask libvirt for a domain by its ``<name>``; None when it has none.
+
+        :raises ComputeUnavailable: it cannot be asked
+        """
+        return self._ask(lambda connection: connection.by_name(name), deadline)
+
+    def _ask(self, function: Callable[[native.Connection], Report | None], deadline: Deadline) -> Report | None:
+        # Only the very first attempt is waited for: later, a compute that is down fails at once.
+        if self._link is None and not self.asked.is_set():
+            self._first_attempt(deadline)
+        link = self._link
+        if link is None:
+            raise ComputeUnavailable(self.name, self._why)
+        report = link.call(function, deadline)
+        if report is not None and self._instances.get(report.instance.id) != report.instance:
+            link.domain_changed(report.instance.id)
+        return report
+
+    def _first_attempt(self, deadline: Deadline) -> None:
+        if self._greenlet is None:
+            return
+        self.asked.wait(deadline.left)
+
+    # --- its life
+
+    def start(self) -> None:
+        """Begin to connect in the background. Returns at once."""
+        if self._greenlet is None:
+            self._threads = NativeThreads(THREADS)
+            self._greenlet = gevent.spawn(self._live, self._threads)
+
+    def stop(self, timeout: float) -> None:
+        """End the connection; waits for its closing ``timeout`` seconds at most."""
+        if self._greenlet is None or self._threads is None:
+            return
+        deadline = Deadline(timeout)
+        self._greenlet.kill(timeout=deadline.left)
+        self._greenlet = None
+        link = self._link
+        self._down("the service stops")
+        self.asked.set()
+        if link is not None:
+            link.closed.wait(deadline.left)
+        self._threads.close()
+
+    def _live(self, threads: NativeThreads) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            self._listed = False
+            try:
+                self._link = open_link(self.name, self._uri, threads, self._limit, event_loop())
+                self._follow(self._link)
+            except LinkError as error:
+                why = str(error)
+            except ComputeUnavailable as error:
+                why = error.why
+            except Exception as error:
+                LOG.exception("compute %s: unexpected error", self.name)
+                why = f"unexpected error: {error!r}"
+            if self._listed:
+                pause = FIRST_PAUSE
+            self._down(why)
+            self.asked.set()
+            gevent.sleep(pause * random.uniform(0.75, 1.25))  # noqa: S311 - no secret
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _down(self, why: str) -> None:
+        if self._why != why:
+            LOG.warning("compute %s is not reachable: %s", self.name, why)
+        self._why = why
+        if self._link is not None:
+            self._link.kill(why)
+            self._link = None
+
+    def _follow(self, link: Link) -> None:
+        """List, then follow the events until the connection is dead.
+
+        :raises ComputeUnavailable: it is
+        """
+        until_resync = Deadline(0)
+        while True:
+            if link.dead:
+                raise ComputeUnavailable(self.name, link.why)
+            if link.stale or not until_resync.left:
+                link.stale = False
+                self._list(link)
+                until_resync = Deadline(self._resync_interval * random.uniform(0.9, 1.0))  # noqa: S311 - no secret
+            elif link.changed:
+                self._refresh(link)
+            else:
+                link.wake.clear()
+                if not (link.changed or link.stale or link.dead):
+                    link.wake.wait(until_resync.left)
+
+    def _list(self, link: Link) -> None:
+        ids = link.call(lambda connection: connection.ids(), Deadline(self._limit))
+        # What changes from here on is in link.changed and will be looked at again after this.
+        found: dict[str, Instance] = {}
+        for start in range(0, len(ids), CHUNK):
+            found.update(self._describe(link, ids[start : start + CHUNK]))
+        self._instances = found
+        if not self._listed:
+            LOG.info("compute %s is connected and has %d instances", self.name, len(found))
+            self._listed, self._why = True, ""
+            self.asked.set()
+
+    def _refresh(self, link: Link) -> None:
+        ids = [link.changed.pop() for _ in range(min(CHUNK, len(link.changed)))]
+        found = self._describe(link, ids)
+        for uuid in ids:
+            if uuid in found:
+                self._instances[uuid] = found[uuid]
+            else:
+                self._instances.pop(uuid, None)
+
+    def _describe(self, link: Link, ids: list[str]) -> dict[str, Instance]:
+        reports = link.call(lambda connection: connection.describe(ids), Deadline(self._limit))
+        return {uuid: report.instance for uuid, report in reports.items() if report is not None}
+
+
+def stop_all(computes: list[Compute], timeout: float) -> None:
+    """Stop computes side by side, within ``timeout`` seconds and a little."""
+    with contextlib.suppress(gevent.Timeout):
+        gevent.joinall([gevent.spawn(compute.stop, timeout) for compute in computes], timeout=timeout + 1)

@@ -1,0 +1,69 @@
+"""The words of this package: Instance, PowerState, ConnectInfo, Listing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+
+
+class PowerState(IntEnum):
+    """Nova's power states (nova/compute/power_state.py), as libvirt's states map to them."""
+
+    NOSTATE = 0
+    RUNNING = 1
+    PAUSED = 3
+    SHUTDOWN = 4
+    CRASHED = 6
+    SUSPENDED = 7
+
+    @property
+    def has_guest(self) -> bool:
+        """Whether a QEMU process with a display exists in this state."""
+        return self in (PowerState.RUNNING, PowerState.PAUSED)
+
+
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One virtual machine as a compute last reported it.
+
+    :ivar id: its UUID, lower case with hyphens (libvirt's ``<uuid>``, Nova's server id)
+    :ivar name: Nova's display name from the domain's metadata, else libvirt's ``<name>``
+    :ivar compute: name of the compute that has it
+    :ivar state: its power state
+    :ivar domain_name: libvirt's ``<name>`` (``instance-0000002a`` under Nova)
+    """
+
+    id: str
+    name: str
+    compute: str
+    state: PowerState
+    domain_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All instances that are known, and the computes that cannot be asked now.
+
+    :ivar instances: sorted by name, then id; those of an unreachable compute as it last reported them
+    :ivar unreachable: names of the computes that do not answer, sorted
+    """
+
+    instances: tuple[Instance, ...]
+    unreachable: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectInfo:
+    """Where an instance's VNC server is, for the moment of this look-up (Nova's ConnectionInfo).
+
+    :ivar instance: the instance, as it was at the look-up
+    :ivar host: the compute's ``server_proxyclient_address``; never the XML's listen address
+    :ivar port: TCP port from the live XML, 1 to 65535
+    :ivar domain_id: libvirt's id of the running domain, new at every start: two
+        look-ups with equal ``domain_id`` and ``port`` saw the same QEMU process
+    """
+
+    instance: Instance
+    host: str
+    port: int
+    domain_id: int

@@ -1,0 +1,29 @@
+/** Small helpers for the console page's elements. */
+
+export const $ = (id) => document.getElementById(id);
+
+export function button(label, onClick, main = false) {
+  const element = document.createElement('button');
+  element.type = 'button';
+  element.className = main ? 'button button-main' : 'button';
+  element.textContent = label;
+  element.addEventListener('click', onClick);
+  return element;
+}
+
+export function link(label, href, main = false) {
+  const element = document.createElement('a');
+  element.href = href;
+  element.className = main ? 'button button-main' : 'button';
+  element.textContent = label;
+  return element;
+}
+
+/** A message for some seconds, also read aloud. */
+export function toast(text) {
+  $('toast').textContent = text;
+  $('toast').hidden = false;
+  $('announce').textContent = text;
+  clearTimeout(toast.timer);
+  toast.timer = setTimeout(() => { $('toast').hidden = true; }, 5000);
+}

@@ -1,0 +1,52 @@
+/**
+ * Keeps a console's token over a reload, out of the address.
+ *
+ * The entry is in sessionStorage, which lives as long as the tab; its key is in the history entry, so that going back
+ * to another console of the same tab finds that console's own token.
+ */
+
+const PREFIX = 'porthole.console.';
+const MAX_ENTRIES = 20;
+
+/** @typedef {{token: string|null, path: string|null, instance: {id: string, name: string}|null, expiresAt: string|null}} Entry */
+
+/**
+ * @param {Storage} storage
+ * @param {string} key
+ * @param {Entry} entry
+ * @returns {boolean} false when the browser keeps nothing (storage switched off or full): a reload then needs a new console
+ */
+export function keep(storage, key, entry) {
+  try {
+    const keys = Object.keys(storage).filter((name) => name.startsWith(PREFIX) && name !== PREFIX + key);
+    for (const name of keys.slice(0, Math.max(0, keys.length - MAX_ENTRIES + 1))) {
+      storage.removeItem(name);
+    }
+    storage.setItem(PREFIX + key, JSON.stringify(entry));
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * @param {Storage} storage
+ * @param {unknown} key
+ * @returns {Entry|null}
+ */
+export function recall(storage, key) {
+  if (typeof key !== 'string') {
+    return null;
+  }
+  try {
+    const entry = JSON.parse(storage.getItem(PREFIX + key) ?? 'null');
+    return entry && typeof entry === 'object' ? entry : null;
+  } catch {
+    return null;
+  }
+}
+
+/** A name for an entry; not a secret. */
+export function newKey() {
+  return Array.from(crypto.getRandomValues(new Uint8Array(9)), (byte) => byte.toString(36)).join('');
+}

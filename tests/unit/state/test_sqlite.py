@@ -1,0 +1,120 @@
+"""The store: what it keeps, what it forgets, and that waiting for it blocks nobody else."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from pathlib import Path
+
+import gevent
+import pytest
+
+from porthole.state.sqlite import SqliteStore, StoreUnavailable
+
+NOW = 1_700_000_000
+
+
+def add_token(store: SqliteStore) -> None:
+    store.add_token(
+        token_id="t1", instance_id="i", console_type="novnc", mode="full",
+        user_id="ann", project_id="p", expires=NOW + 600,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "store.sqlite"
+
+
+@pytest.fixture
+def store(path: Path) -> SqliteStore:
+    return SqliteStore(path, clock=lambda: NOW)
+
+
+class TestTokens:
+    def test_a_recorded_token_is_live_until_it_is_revoked(self, store: SqliteStore) -> None:
+        assert not store.is_token_live("t1")
+        add_token(store)
+        assert store.is_token_live("t1")
+        assert store.revoke_token("t1")
+        assert not store.is_token_live("t1")
+        assert not store.revoke_token("t1")
+
+    def test_it_outlives_the_process(self, store: SqliteStore, path: Path) -> None:
+        add_token(store)
+        store.close()
+        assert SqliteStore(path, clock=lambda: NOW).is_token_live("t1")
+
+    def test_the_same_token_twice_is_an_error(self, store: SqliteStore) -> None:
+        add_token(store)
+        with pytest.raises(StoreUnavailable):
+            add_token(store)
+
+    def test_what_has_expired_is_forgotten(self, store: SqliteStore, path: Path) -> None:
+        add_token(store)
+        store.sign_out("s1", NOW + 600)
+        store.close()
+        later = SqliteStore(path, clock=lambda: NOW + 600)
+        later.open()
+        later.close()
+        with sqlite3.connect(path) as connection:
+            assert connection.execute("SELECT count(*) FROM tokens").fetchone() == (0,)
+            assert connection.execute("SELECT count(*) FROM signed_out").fetchone() == (0,)
+
+
+class TestSignIns:
+    def test_a_sign_out_is_remembered_and_may_come_twice(self, store: SqliteStore) -> None:
+        assert not store.is_signed_out("s1")
+        store.sign_out("s1", NOW + 10)
+        store.sign_out("s1", NOW + 10)
+        assert store.is_signed_out("s1")
+
+
+class TestTrouble:
+    def test_a_folder_that_is_missing(self, tmp_path: Path) -> None:
+        store = SqliteStore(tmp_path / "missing" / "store")
+        with pytest.raises(StoreUnavailable):
+            store.open()
+        assert store.problem()
+
+    def test_a_file_that_is_no_database(self, path: Path) -> None:
+        path.write_bytes(b"this is not a database, and long enough to see it" * 20)
+        with pytest.raises(StoreUnavailable):
+            SqliteStore(path).open()
+
+    def test_a_newer_release_wrote_it(self, path: Path) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        with pytest.raises(StoreUnavailable) as caught:
+            SqliteStore(path).open()
+        assert "version 99" in caught.value.why
+
+    def test_it_recovers_when_the_file_can_be_opened_again(self, tmp_path: Path) -> None:
+        folder = tmp_path / "later"
+        store = SqliteStore(folder / "store")
+        assert store.problem()
+        folder.mkdir()
+        assert not store.problem()
+
+    def test_the_reason_is_for_the_log_and_not_for_users(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreUnavailable) as caught:
+            SqliteStore(tmp_path / "missing" / "store").open()
+        assert str(tmp_path) not in str(caught.value)
+        assert str(tmp_path) in caught.value.why
+
+    def test_a_lock_held_elsewhere_holds_up_no_other_greenlet(self, store: SqliteStore, path: Path) -> None:
+        store.open()
+        other = sqlite3.connect(path, isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        writing = gevent.spawn(add_token, store)
+        turns = 0
+        end = time.monotonic() + 0.5
+        while time.monotonic() < end:
+            gevent.sleep(0.001)
+            turns += 1
+        assert not writing.dead
+        assert turns > 50
+        other.execute("COMMIT")
+        other.close()
+        writing.get(timeout=10)
+        assert store.is_token_live("t1")

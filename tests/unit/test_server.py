@@ -1,0 +1,409 @@
+"""The server and its one adapter of gevent-websocket, on real sockets, in front of a small application."""
+
+from __future__ import annotations
+
+import base64
+import gc
+import os
+import ssl as stdlib_ssl
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import greenlet
+import pytest
+import structlog
+from gevent import socket, ssl
+from gevent.server import StreamServer
+
+from porthole.proxy.errors import OriginRefused
+from porthole.proxy.gate import UpgradeRequest
+from porthole.proxy.handler import REFUSAL, ConsoleHandler
+from porthole.proxy.relay import Ended, Relay
+from porthole.server import ConsoleServer
+from tests.unit.proxy.wire import client_frame
+
+KEY = base64.b64encode(bytes(16)).decode()
+TOKEN = "the-secret-token"
+
+
+class Console:
+    """An admitted session whose VNC server greets and then echoes."""
+
+    def __init__(self, target: socket.socket, seen: list[Any]) -> None:
+        self.target = target
+        self._seen = seen
+
+    def started(self, relay: Relay) -> None:
+        self._seen.append(relay)
+
+    def explain(self) -> tuple[int, str]:
+        return 4000, "The instance was shut down."
+
+    def ended(self, ended: Ended | None) -> None:
+        self._seen.append(ended)
+
+
+class Service:
+    """What the server needs of a service: settings, a gate, a WSGI application."""
+
+    def __init__(self, vnc: tuple[str, int], **settings: Any) -> None:
+        self.settings: Any = SimpleNamespace(
+            **{"request_timeout": 5.0, "ping_interval": 60.0, "ping_timeout": 60.0, "ssl_only": False, **settings}
+        )
+        self.gate: Any = self
+        self.requests: list[UpgradeRequest] = []
+        self.seen: list[Any] = []
+        self._vnc = vnc
+
+    def admit(self, request: UpgradeRequest) -> Console:
+        self.requests.append(request)
+        if request.token != TOKEN:
+            raise OriginRefused
+        return Console(socket.create_connection(self._vnc), self.seen)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
+        refusal = environ.get(REFUSAL)
+        if refusal is not None:
+            start_response("403 Forbidden", [("Connection", "close")])
+            return [str(type(refusal).__name__).encode()]
+        if environ["PATH_INFO"] == "/read":
+            body = environ["wsgi.input"].read(10)
+            start_response("200 OK", [])
+            return [body]
+        if environ["PATH_INFO"] == "/broken":
+            raise RuntimeError("broken on purpose")
+        start_response("200 OK", [])
+        return [environ["wsgi.url_scheme"].encode()]
+
+    def stop(self) -> None:
+        pass
+
+
+Start = Callable[..., tuple[Service, tuple[str, int]]]
+
+
+@pytest.fixture
+def vnc() -> Iterator[tuple[str, int]]:
+    """A VNC server's first line, and an echo after it."""
+
+    def handle(connection: socket.socket, _address: Any) -> None:
+        connection.sendall(b"RFB 003.008\n")
+        while data := connection.recv(65536):
+            connection.sendall(data)
+        connection.close()
+
+    server = StreamServer(("127.0.0.1", 0), handle)
+    server.start()
+    yield ("127.0.0.1", int(server.server_port or 0))
+    server.stop()
+
+
+@pytest.fixture
+def start(vnc: tuple[str, int]) -> Iterator[Start]:
+    servers: list[ConsoleServer] = []
+
+    def begin(context: Any = None, **settings: Any) -> tuple[Service, tuple[str, int]]:
+        service = Service(vnc, **settings)
+        more = {"ssl_context": context} if context else {}
+        server = ConsoleServer(("127.0.0.1", 0), service, handler_class=ConsoleHandler, **more)
+        server.start()
+        servers.append(server)
+        return service, server.address
+
+    yield begin
+    for server in servers:
+        server.stop(timeout=1)
+
+
+def request(path: str = "/", *, token: str = TOKEN, **headers: str) -> bytes:
+    """A browser's upgrade request."""
+    fields = {
+        "Host": "127.0.0.1",
+        "Upgrade": "websocket",
+        "Connection": "Upgrade",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": KEY,
+        **{name.replace("_", "-"): value for name, value in headers.items()},
+    }
+    lines = [f"GET {path}?token={token} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n"
+
+
+def connect(address: tuple[str, int], data: bytes = b"") -> socket.socket:
+    connection = socket.create_connection(address, timeout=15)
+    connection.sendall(data)
+    return connection
+
+
+def read_all(connection: socket.socket) -> bytes:
+    data = b""
+    try:
+        while chunk := connection.recv(65536):
+            data += chunk
+    except ConnectionResetError:
+        pass
+    connection.close()
+    return data
+
+
+def read_head(connection: socket.socket) -> bytes:
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += connection.recv(1)
+    return data
+
+
+class TestUpgrade:
+    def test_an_admitted_one_is_answered_as_rfc_6455_has_it(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, request(Sec_WebSocket_Key="dGhlIHNhbXBsZSBub25jZQ=="))
+        head = read_head(connection).decode()
+        assert head.startswith("HTTP/1.1 101 ")
+        assert "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" in head
+        assert "Sec-WebSocket-Protocol" not in head
+        assert connection.recv(14) == b"\x82\x0cRFB 003.008\n"
+        connection.close()
+
+    def test_frames_that_come_with_the_request_are_relayed(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, request() + client_frame(2, b"hello"))
+        read_head(connection)
+        data = b""
+        while not data.endswith(b"hello"):
+            data += connection.recv(100)
+        connection.close()
+
+    def test_it_arrives_byte_by_byte(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address)
+        for byte in request():
+            connection.sendall(bytes([byte]))
+        assert read_head(connection).startswith(b"HTTP/1.1 101 ")
+        connection.close()
+
+    @pytest.mark.parametrize(("offered", "chosen"), [("binary", True), ("base64, binary", True), ("xbinaryx", False)])
+    def test_the_subprotocol(self, start: Start, offered: str, chosen: bool) -> None:
+        _, address = start()
+        connection = connect(address, request(Sec_WebSocket_Protocol=offered))
+        assert (b"Sec-WebSocket-Protocol: binary" in read_head(connection)) is chosen
+        connection.close()
+
+    def test_the_gate_sees_origin_host_and_address(self, start: Start) -> None:
+        service, address = start()
+        read_all(connect(address, request(token="no", Origin="http://evil.example")))
+        (seen,) = service.requests
+        assert (seen.scheme, seen.host, seen.origin) == ("http", "127.0.0.1", "http://evil.example")
+        assert seen.client == "127.0.0.1"
+
+    def test_a_refused_one_gets_an_answer_and_the_end_of_the_connection(self, start: Start) -> None:
+        service, address = start()
+        answer = read_all(connect(address, request(token="no") + request()))
+        assert answer.startswith(b"HTTP/1.1 403 Forbidden")
+        assert answer.endswith(b"OriginRefused")
+        assert len(service.requests) == 1, "what was sent after it is not looked at"
+
+    @pytest.mark.parametrize(
+        "headers",
+        [
+            {"Sec_WebSocket_Version": "8"},
+            {"Sec_WebSocket_Version": "7"},
+            {"Sec_WebSocket_Key": "\xff\xff"},
+            {"Sec_WebSocket_Key": "AAAA"},
+            {"Content_Length": "100"},
+            {"Connection": "close"},
+        ],
+    )
+    def test_a_malformed_one_never_reaches_the_gate(self, start: Start, headers: dict[str, str]) -> None:
+        service, address = start()
+        assert b"BadUpgrade" in read_all(connect(address, request(**headers)))
+        assert not service.requests
+
+    def test_elsewhere_the_upgrade_header_means_nothing(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, request("/other"))
+        assert read_head(connection).startswith(b"HTTP/1.1 200")
+        connection.close()
+
+
+class TestPatience:
+    """pywsgi waits for ever; here a request has ``request_timeout`` seconds."""
+
+    @pytest.mark.parametrize("sent", [b"", b"GET / HT", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+    def test_a_request_that_does_not_come_is_not_waited_for(self, start: Start, sent: bytes) -> None:
+        _, address = start(request_timeout=0.3)
+        assert read_all(connect(address, sent)) == b""
+
+    def test_nor_is_one_that_drips(self, start: Start) -> None:
+        _, address = start(request_timeout=0.5)
+        connection = connect(address)
+
+        def drip() -> None:
+            for byte in b"GET / HTTP/1.1\r\n" + b"X-Slow: x\r\n" * 1000:
+                connection.sendall(bytes([byte]))
+                gevent.sleep(0.05)
+
+        dripping = gevent.spawn(drip)
+        assert read_all(connection) == b""
+        dripping.kill()
+
+    def test_nor_is_a_body(self, start: Start) -> None:
+        _, address = start(request_timeout=0.3)
+        head = b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n123"
+        assert read_all(connect(address, head)).startswith(b"HTTP/1.1 408 ")
+
+    def test_a_body_that_nobody_reads_ends_the_connection(self, start: Start) -> None:
+        _, address = start()
+        head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
+        assert read_all(connect(address, head)).startswith(b"HTTP/1.1 200")
+
+    def test_a_session_has_no_such_limit(self, start: Start) -> None:
+        _, address = start(request_timeout=0.2)
+        connection = connect(address, request())
+        read_head(connection)
+        gevent.sleep(0.6)
+        connection.sendall(client_frame(2, b"still here"))
+        data = b""
+        while not data.endswith(b"still here"):
+            data += connection.recv(100)
+        connection.close()
+
+
+class TestNonsense:
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"\x00\x01\x02\r\n\r\n",
+            b"GET\r\n\r\n",
+            b"GET / HTTP/9.9\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+            b"GET /" + b"a" * 20_000 + b" HTTP/1.1\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: -5\r\n\r\n",
+            b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n",
+            b"POST /read HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nnonsense\r\n",
+            b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n",
+        ],
+    )
+    def test_it_is_refused_and_the_server_goes_on(self, start: Start, sent: bytes) -> None:
+        _, address = start(request_timeout=2)
+        assert b" 200 " not in read_all(connect(address, sent))
+        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_head(connection).startswith(b"HTTP/1.1 200")
+        connection.close()
+
+    def test_an_error_of_the_application_is_a_500(self, start: Start) -> None:
+        _, address = start()
+        assert read_all(connect(address, b"GET /broken HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).startswith(
+            b"HTTP/1.1 500 "
+        )
+
+
+class TestLog:
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            request(),
+            request("/other"),
+            request(token=TOKEN + "x"),
+            f"GET /?token={TOKEN} HTTP/9.9\r\n\r\n".encode(),
+            f"GET /?token={TOKEN} nonsense HTTP/1.1\r\n\r\n".encode(),
+            f"GET /broken?token={TOKEN} HTTP/1.1\r\n\r\n".encode(),
+            f"POST /?token={TOKEN} HTTP/1.1\r\nContent-Length: x\r\n\r\n".encode(),
+            b"GET / HTTP/1.1\r\nCookie: token=" + TOKEN.encode() + b"\r\nConnection: close\r\n\r\n",
+        ],
+    )
+    def test_no_token_gets_into_it(self, start: Start, sent: bytes, capfd: pytest.CaptureFixture[str]) -> None:
+        with structlog.testing.capture_logs() as lines:
+            _, address = start(request_timeout=0.5)
+            connection = connect(address, sent)
+            gevent.sleep(0.1)
+            connection.close()
+            gevent.sleep(0.3)
+        printed = capfd.readouterr()
+        assert lines, "something was logged"
+        assert TOKEN not in repr(lines) + printed.out + printed.err
+
+
+class TestTls:
+    @pytest.fixture
+    def context(self, certificate: tuple[Path, Path]) -> Any:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        return context
+
+    @pytest.fixture
+    def client(self, certificate: tuple[Path, Path]) -> Any:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(certificate[0])
+        return context
+
+    def test_tls_and_plain_on_one_port(self, start: Start, context: Any, client: Any) -> None:
+        _, address = start(context)
+        get = b"GET /scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+        assert read_all(connect(address, get)).endswith(b"http")
+        secure = client.wrap_socket(connect(address), server_hostname="localhost")
+        secure.sendall(get)
+        assert read_all(secure).endswith(b"https")
+
+    def test_an_upgrade_over_tls(self, start: Start, context: Any, client: Any) -> None:
+        service, address = start(context)
+        secure = client.wrap_socket(connect(address), server_hostname="localhost")
+        secure.sendall(request() + client_frame(2, b"early"))
+        read_head(secure)
+        data = b""
+        while not data.endswith(b"early"):
+            data += secure.recv(100)
+        secure.close()
+        assert service.requests[0].scheme == "https"
+
+    @pytest.mark.parametrize("sent", [b"", b"\x16", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"])
+    def test_a_handshake_that_does_not_go_on_is_cut_off(self, start: Start, context: Any, sent: bytes) -> None:
+        _, address = start(context, request_timeout=0.3)
+        assert read_all(connect(address, sent)) == b""
+
+    def test_ssl_only_says_what_to_do(self, start: Start, context: Any) -> None:
+        service, address = start(context, ssl_only=True)
+        answer = read_all(connect(address, request()))
+        assert answer.startswith(b"HTTP/1.1 426 ")
+        assert b"https://" in answer
+        assert not service.requests
+
+
+def test_a_thousand_sessions_leave_no_greenlet_and_no_socket(start: Start) -> None:
+    service, address = start()
+
+    def session(close: bool) -> None:
+        connection = connect(address, request())
+        read_head(connection)
+        connection.recv(14)
+        if close:
+            connection.sendall(client_frame(8, b"\x03\xe8"))
+            read_all(connection)
+        connection.close()
+
+    def counts() -> tuple[int, int]:
+        gc.collect()
+        greenlets = sum(isinstance(thing, greenlet.greenlet) and not thing.dead for thing in gc.get_objects())
+        return greenlets, len(os.listdir("/proc/self/fd"))
+
+    session(close=True)
+    settle(service, 1)
+    before = counts()
+    for number in range(1000):
+        session(close=number % 2 == 0)
+    settle(service, 1001)
+    after = counts()
+    assert after[0] <= before[0]
+    assert after[1] <= before[1]
+
+
+def settle(service: Service, sessions: int) -> None:
+    """Wait until so many sessions have ended."""
+    end = time.monotonic() + 20
+    while sum(isinstance(thing, Ended) for thing in service.seen) < sessions:
+        assert time.monotonic() < end
+        gevent.sleep(0.05)
+    gevent.sleep(0.1)
