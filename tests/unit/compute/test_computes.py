@@ -1,0 +1,326 @@
+"""Finding instances, on real connections of libvirt's test driver."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+
+import libvirt
+import pytest
+
+from porthole.compute import (
+    ConsoleTypeUnavailable,
+    Instance,
+    InstanceAmbiguous,
+    InstanceNotFound,
+    InstanceNotRunning,
+    PowerState,
+)
+from porthole.compute.computes import as_uuid
+
+from .conftest import MakeComputes, MakeNode, domain_xml
+
+Eventually = Callable[[Callable[[], object]], None]
+
+A = "0a000000-0000-4000-8000-00000000000a"
+B = "0b000000-0000-4000-8000-00000000000b"
+
+
+def test_no_computes_at_all(make_computes: MakeComputes) -> None:
+    computes = make_computes()
+
+    assert computes.wait_until_asked(30)
+    assert (computes.listing().instances, computes.listing().unreachable, computes.status()) == ((), (), {})
+    with pytest.raises(InstanceNotFound):
+        computes.find("anything")
+
+
+def test_the_listing_has_the_instances_of_all_computes_by_name(
+    make_computes: MakeComputes, make_node: MakeNode
+) -> None:
+    computes = make_computes(
+        c2=make_node(domain_xml("instance-00000001", id_=A, display_name="web")),
+        c1=make_node(domain_xml("db", id_=B)),
+    )
+    assert computes.wait_until_asked(30)
+
+    listing = computes.listing()
+
+    assert listing.instances == (
+        Instance(id=B, name="db", compute="c1", state=PowerState.RUNNING, domain_name="db"),
+        Instance(id=A, name="web", compute="c2", state=PowerState.RUNNING, domain_name="instance-00000001"),
+    )
+    assert listing.unreachable == ()
+    assert list(computes.status().items()) == [("c1", True), ("c2", True)]
+
+
+# --- connect_info
+
+
+def test_connect_info_is_the_computes_address_and_the_live_port(
+    make_computes: MakeComputes, make_node: MakeNode
+) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A)))
+
+    info = computes.connect_info(A)
+
+    # The XML's listen address, 203.0.113.66, is not in it.
+    assert (info.host, info.port, info.domain_id) == ("c1.vnc.example", 5901, 1)
+    assert info.instance == computes.find(A)
+
+
+def test_the_first_request_waits_for_the_first_connection(make_computes: MakeComputes, make_node: MakeNode) -> None:
+    # Nothing waits between start and this.
+    assert make_computes(c1=make_node(domain_xml("web", id_=A))).connect_info(A).port == 5901
+
+
+@pytest.mark.parametrize("graphics", ["", "<graphics type='vnc' port='-1'/>", "<graphics type='vnc' socket='/x'/>"])
+def test_without_a_vnc_port_the_console_type_is_unavailable(
+    make_computes: MakeComputes, make_node: MakeNode, graphics: str
+) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A, graphics=graphics)))
+
+    with pytest.raises(ConsoleTypeUnavailable, match=r"^Unavailable console type novnc\. The instance.*\.$"):
+        computes.connect_info(A)
+
+
+def test_an_instance_that_is_off_is_not_running(make_computes: MakeComputes, shared_host: libvirt.virConnect) -> None:
+    shared_host.defineXML(domain_xml("web", id_=A))
+    computes = make_computes(c1="test:///default")
+
+    with pytest.raises(InstanceNotRunning) as error:
+        computes.connect_info(A)
+
+    assert error.value.state is PowerState.SHUTDOWN
+    assert computes.power_state(A) is PowerState.SHUTDOWN
+
+
+def test_an_instance_that_went_away_is_not_found(
+    make_computes: MakeComputes, make_node: MakeNode, shared_host: libvirt.virConnect
+) -> None:
+    domain = shared_host.createXML(domain_xml("web", id_=A))
+    computes = make_computes(c1="test:///default", c2=make_node())
+    assert computes.connect_info(A).instance.compute == "c1"
+
+    domain.destroy()
+
+    with pytest.raises(InstanceNotFound):
+        computes.connect_info(A)
+    assert computes.power_state(A) is None
+
+
+def test_a_paused_instance_has_a_console(make_computes: MakeComputes, shared_host: libvirt.virConnect) -> None:
+    shared_host.createXML(domain_xml("web", id_=A)).suspend()
+    computes = make_computes(c1="test:///default")
+
+    assert computes.connect_info(A).instance.state is PowerState.PAUSED
+
+
+@pytest.mark.parametrize("text", ["", "web", A + "\n", "../" + A])
+def test_connect_info_takes_ids_only(make_computes: MakeComputes, make_node: MakeNode, text: str) -> None:
+    with pytest.raises(InstanceNotFound):
+        make_computes(c1=make_node(domain_xml("web", id_=A))).connect_info(text)
+
+
+# --- find
+
+
+@pytest.mark.parametrize("form", [A, A.upper(), A.replace("-", ""), A.replace("-", "").upper()])
+def test_an_id_is_found_in_any_form(make_computes: MakeComputes, make_node: MakeNode, form: str) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A)))
+
+    assert computes.find(form).id == A
+    assert computes.connect_info(form).instance.id == A
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (A, A),
+        (f"{{{A}}}", None),
+        (f"urn:uuid:{A}", None),
+        (A[:-1], None),
+        (A + "0", None),
+        (A + "\n", None),
+        ("", None),
+    ],
+)
+def test_what_is_a_uuid(text: str, expected: str | None) -> None:
+    assert as_uuid(text) == expected
+
+
+@pytest.mark.parametrize("name", ["web server", "instance-00000001"])
+def test_a_name_is_novas_or_libvirts(make_computes: MakeComputes, make_node: MakeNode, name: str) -> None:
+    computes = make_computes(c1=make_node(domain_xml("instance-00000001", id_=A, display_name="web server")))
+    assert computes.wait_until_asked(30)
+
+    assert computes.find(name).id == A
+
+
+def test_novas_name_counts_before_libvirts(make_computes: MakeComputes, make_node: MakeNode) -> None:
+    computes = make_computes(
+        c1=make_node(
+            domain_xml("web", id_=A, display_name="other"), domain_xml("instance-2", id_=B, display_name="web")
+        )
+    )
+    assert computes.wait_until_asked(30)
+
+    assert computes.find("web").id == B
+
+
+def test_a_name_that_several_have_is_ambiguous(make_computes: MakeComputes, make_node: MakeNode) -> None:
+    computes = make_computes(
+        c1=make_node(domain_xml("instance-1", id_=B, display_name="web")),
+        c2=make_node(domain_xml("instance-1", id_=A, display_name="web")),
+    )
+    assert computes.wait_until_asked(30)
+
+    for name in ("web", "instance-1"):
+        with pytest.raises(InstanceAmbiguous) as error:
+            computes.find(name)
+        assert error.value.ids == (A, B)
+
+
+def test_a_uuid_is_never_taken_for_a_name(make_computes: MakeComputes, make_node: MakeNode) -> None:
+    computes = make_computes(c1=make_node(domain_xml("instance-1", id_=A, display_name=B)))
+    assert computes.wait_until_asked(30)
+
+    with pytest.raises(InstanceNotFound):
+        computes.find(B)
+
+
+@pytest.mark.parametrize(
+    "name", ["", "nobody", "x" * 256, "\0", "web\0", "\ud800", "../../etc/passwd", "%s%n", "\n", "🦊"]
+)
+def test_names_that_nobody_has(make_computes: MakeComputes, make_node: MakeNode, name: str) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web")))
+
+    with pytest.raises(InstanceNotFound):
+        computes.find(name)
+
+
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_what_memory_does_not_know_yet_is_asked_for(
+    make_computes: MakeComputes, make_node: MakeNode, shared_host: libvirt.virConnect, by: str
+) -> None:
+    computes = make_computes(c1="test:///default", c2=make_node())
+    assert computes.wait_until_asked(30)
+
+    shared_host.createXML(domain_xml("late", id_=A))
+
+    # No event has reached the hub yet, for nothing has yielded to it.
+    assert computes.listing().instances == tuple(i for i in computes.listing().instances if i.id != A)
+    assert computes.find(A if by == "id" else "late").id == A
+
+
+# --- an instance on two computes
+
+
+def test_of_a_running_and_a_paused_copy_the_running_one_counts(
+    make_computes: MakeComputes, make_node: MakeNode, shared_host: libvirt.virConnect
+) -> None:
+    """A live migration: the target's guest is paused until the source's has stopped."""
+    shared_host.createXML(domain_xml("web", id_=A)).suspend()
+    computes = make_computes(a_target="test:///default", b_source=make_node(domain_xml("web", id_=A)))
+    assert computes.wait_until_asked(30)
+
+    assert computes.find(A).compute == computes.find("web").compute == "b_source"
+    assert [i.compute for i in computes.listing().instances if i.id == A] == ["b_source"]
+    assert computes.connect_info(A).host == "b_source.vnc.example"
+    assert computes.power_state(A) is PowerState.RUNNING
+
+
+def test_a_definition_that_was_left_behind_does_not_count(
+    make_computes: MakeComputes, make_node: MakeNode, shared_host: libvirt.virConnect
+) -> None:
+    shared_host.defineXML(domain_xml("web", id_=A))
+    computes = make_computes(a_old="test:///default", b_new=make_node(domain_xml("web", id_=A)))
+    assert computes.wait_until_asked(30)
+
+    assert computes.connect_info(A).host == "b_new.vnc.example"
+
+
+# --- instances come and go
+
+
+def test_events_keep_the_listing_current(
+    make_computes: MakeComputes, shared_host: libvirt.virConnect, eventually: Eventually
+) -> None:
+    computes = make_computes(c1="test:///default")
+    assert computes.wait_until_asked(30)
+
+    def state() -> PowerState | None:
+        return next((i.state for i in computes.listing().instances if i.id == A), None)
+
+    domain = shared_host.defineXML(domain_xml("web", id_=A))
+    eventually(lambda: state() is PowerState.SHUTDOWN)
+    domain.create()
+    eventually(lambda: state() is PowerState.RUNNING)
+    domain.suspend()
+    eventually(lambda: state() is PowerState.PAUSED)
+    domain.resume()
+    eventually(lambda: state() is PowerState.RUNNING)
+    domain.destroy()
+    eventually(lambda: state() is PowerState.SHUTDOWN)
+    domain.undefine()
+    eventually(lambda: state() is None)
+
+
+def test_a_storm_of_events_loses_nothing(
+    make_computes: MakeComputes, shared_host: libvirt.virConnect, eventually: Eventually
+) -> None:
+    computes = make_computes(c1="test:///default")
+    assert computes.wait_until_asked(30)
+    ids = {str(uuid.uuid4()) for _ in range(300)}
+
+    domains = [shared_host.createXML(domain_xml(f"vm-{id_}", id_=id_)) for id_ in sorted(ids)]
+    eventually(lambda: ids <= {i.id for i in computes.listing().instances})
+    for domain in domains:
+        domain.destroy()
+    eventually(lambda: not ids & {i.id for i in computes.listing().instances})
+
+
+def test_the_re_check_finds_what_no_event_told(
+    make_computes: MakeComputes, make_node: MakeNode, eventually: Eventually
+) -> None:
+    """The display name of this driver's domain changes without an event."""
+    computes = make_computes(c1="test:///default", resync_interval=0.05)
+    conn = libvirt.open("test:///default")
+    domain = conn.lookupByName("test")
+    eventually(lambda: [i.name for i in computes.listing().instances] == ["test"])
+    domain.setMetadata(
+        libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+        "<instance><name>renamed</name></instance>",
+        "nova",
+        "http://openstack.org/xmlns/libvirt/nova/1.1",
+        libvirt.VIR_DOMAIN_AFFECT_LIVE,
+    )
+    try:
+        eventually(lambda: [i.name for i in computes.listing().instances] == ["renamed"])
+    finally:
+        domain.setMetadata(
+            libvirt.VIR_DOMAIN_METADATA_ELEMENT,
+            None,
+            None,
+            "http://openstack.org/xmlns/libvirt/nova/1.1",
+            libvirt.VIR_DOMAIN_AFFECT_LIVE,
+        )
+        conn.close()
+
+
+def test_a_large_compute_is_listed_in_portions(make_computes: MakeComputes, make_node: MakeNode) -> None:
+    computes = make_computes(c1=make_node(*(domain_xml(f"vm-{number:04}") for number in range(333))))
+
+    assert computes.wait_until_asked(30)
+    assert len(computes.listing().instances) == 333
+
+
+def test_libvirt_prints_nothing(
+    make_computes: MakeComputes, make_node: MakeNode, capfd: pytest.CaptureFixture[str]
+) -> None:
+    computes = make_computes(c1=make_node(), c2="qemu+unix:///system?socket=/no/such/socket")
+    assert computes.wait_until_asked(30)
+    with pytest.raises(Exception, match="reached"):
+        computes.find(A)
+
+    assert capfd.readouterr() == ("", "")
