@@ -12,6 +12,9 @@ import { ConsoleSession } from './session.js';
 import { applyScaling, enableControls, wireToolbar } from './toolbar.js';
 import * as words from './words.js';
 
+/** Pauses between attempts to load noVNC. */
+const VIEWER_PAUSES_MS = [500, 2000];
+
 /** Everything that changes while the page lives. */
 const now = {
   /** @type {import('./keep.js').Entry} */
@@ -30,6 +33,7 @@ const commands = {
   stop: () => now.session?.stop(),
   hurry: () => now.session?.hurry(),
   renew,
+  reload: () => location.reload(),
 };
 const toolbar = wireToolbar({ rfb, stop: commands.stop, instanceName });
 
@@ -105,13 +109,19 @@ async function open() {
   now.session.start();
 }
 
+/** noVNC's RFB class; null when it cannot be loaded, even after a pause for the network to settle. */
 async function loadViewer() {
-  try {
-    const module = await import(new URL(`${document.body.dataset.novnc}core/rfb.js`, location.href).href);
-    return module.default;
-  } catch {
-    return null;
+  for (const pause of [...VIEWER_PAUSES_MS, null]) {
+    try {
+      const module = await import(new URL(`${document.body.dataset.novnc}core/rfb.js`, location.href).href);
+      return module.default;
+    } catch {
+      if (pause !== null) {
+        await new Promise((resolve) => setTimeout(resolve, pause));
+      }
+    }
   }
+  return null;
 }
 
 function makeViewer(RFB, socket) {

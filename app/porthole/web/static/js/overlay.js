@@ -54,7 +54,7 @@ export function showActions(actions) {
  *
  * @param {import('./words.js').Outcome} outcome
  * @param {{alive: boolean, known: boolean}} console whether there is a token to try again with; whether the instance is known
- * @param {{start: () => void, stop: () => void, hurry: () => void, renew: (event: Event) => void}} session
+ * @param {{start: () => void, stop: () => void, hurry: () => void, renew: (event: Event) => void, reload: () => void}} session
  */
 export function actionsFor(outcome, { alive, known }, session) {
   if (outcome.retry) {
@@ -69,7 +69,9 @@ export function actionsFor(outcome, { alive, known }, session) {
   } else if (alive && outcome.offer === 'wait') {
     actions.push(button('Wait for the guest', session.start, true));
   }
-  if (known && outcome.offer) {
+  if (outcome.offer === 'reload') {
+    actions.push(button('Load the page again', session.reload, true));
+  } else if (known && outcome.offer) {
     actions.push(button('Open a new console', session.renew, actions.length === 0));
   }
   return [...actions, link('All instances', './', actions.length === 0)];

@@ -7,7 +7,8 @@
  * @property {string} title
  * @property {string} text
  * @property {'waiting'|'unreachable'|'reconnecting'|null} retry which schedule of retries applies; null: none by itself
- * @property {'again'|'wait'|'new'|null} offer what the person may ask for: the same token again, to wait for the guest, a new token
+ * @property {'again'|'wait'|'new'|'reload'|null} offer what the person may ask for: the same token again, to wait for the guest,
+ *   a new token, the page anew
  */
 
 /** One word or two for the pill in the toolbar and the page's title. */
@@ -209,9 +210,9 @@ export const NOT_SIGNED_IN = {
 export const NO_VIEWER = {
   state: 'refused',
   title: 'The viewer could not be loaded',
-  text: 'The service does not serve noVNC, or this browser is too old for it. Reload the page to try again.',
+  text: 'The connection to the service was interrupted, it does not serve noVNC, or this browser is too old for it.',
   retry: null,
-  offer: null,
+  offer: 'reload',
 };
 
 /** @param {string} reason of the VNC server, untrusted and of any length */

@@ -1,0 +1,97 @@
+"""The appliance: its configuration, its keys, its user, its process."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from local_lab import processes
+from local_lab.options import Options, address_for_others, bracketed
+from provision.progress import StepFailed, exit_words, last_lines
+
+USER = "admin"
+COMPUTE = "lab"
+COMMAND_SECONDS = 30.0
+"""For a command of the appliance, such as ``user add``, which hashes a password."""
+
+CONFIG = """\
+[DEFAULT]
+my_ip = {address}
+novnc_path = {folder}/novnc
+state_path = {folder}/state
+
+[vnc]
+novncproxy_host = {host}
+novncproxy_port = {port}
+
+[consoleauth]
+token_key_file = {folder}/token.keys
+
+[api]
+http_basic_auth_user_file = {folder}/htpasswd
+http_basic_auth_role_file = {folder}/roles
+
+[compute:{compute}]
+connection_uri = {uri}
+server_proxyclient_address = 127.0.0.1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Appliance:
+    """How to reach it.
+
+    :ivar url: its address, without a path
+    :ivar password: of :data:`USER`; generated anew for every run
+    """
+
+    url: str
+    password: str
+    service: processes.Service
+
+
+def start(folder: Path, options: Options, libvirt_uri: str) -> Appliance:
+    """Configure and start it. It may not be ready yet.
+
+    :raises StepFailed: one of its commands failed
+    """
+    address = address_for_others(options.host)
+    config = folder / "porthole.conf"
+    config.write_text(
+        CONFIG.format(
+            address=address, folder=folder, host=options.host, port=options.port, compute=COMPUTE, uri=libvirt_uri
+        )
+    )
+    password = secrets.token_urlsafe(12)
+    _porthole("keys", "add", str(folder / "token.keys"))
+    files = ["--user-file", str(folder / "htpasswd"), "--role-file", str(folder / "roles")]
+    # The password goes through a pipe: a command line is for everybody to read.
+    _porthole("user", "add", USER, "--role", "admin", *files, "--password-stdin", given=password + "\n")
+    argv = [sys.executable, "-m", "porthole", "serve", "--config-file", str(config)]
+    service = processes.start("the appliance", argv, folder / "appliance.log")
+    return Appliance(f"http://{bracketed(address)}:{options.port}", password, service)
+
+
+def _porthole(*arguments: str, given: str = "") -> None:
+    name = f"porthole {' '.join(arguments[:2])}"
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "porthole", *arguments],
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=COMMAND_SECONDS,
+            env=dict(os.environ),
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise StepFailed(f"'{name}' took longer than {COMMAND_SECONDS:.0f} s.") from None
+    if done.returncode:
+        raise StepFailed(
+            f"'{name}' failed ({exit_words(done.returncode)}).",
+            details=last_lines((done.stdout + done.stderr).splitlines()),
+        )

@@ -1,0 +1,95 @@
+"""Debian packages: which are missing, and their installation.
+
+A package counts as there when what we need of it is there, wherever it came
+from: Node.js from its makers, say, or a compiler built by hand.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sysconfig
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from provision.progress import Progress, StepFailed, run
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""Where programs are looked for besides PATH: an ordinary user's has no sbin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A package and how to see that what it brings is there."""
+
+    package: str
+    present: Callable[[], bool]
+
+
+def program(package: str, *names: str) -> Need:
+    """A package that brings these programs."""
+    return Need(package, lambda: all(find_program(name) for name in names))
+
+
+def file(package: str, pattern: str) -> Need:
+    """A package that brings a file; *pattern* is a glob below /."""
+    return Need(package, lambda: any(Path("/").glob(pattern.lstrip("/"))))
+
+
+def find_program(name: str) -> str | None:
+    """The program's full path, or None."""
+    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), PATH]))
+
+
+PYTHON_NEEDS = (
+    Need("python3-venv", lambda: importlib.util.find_spec("ensurepip") is not None),
+    Need("python3-dev", lambda: Path(sysconfig.get_path("include"), "Python.h").is_file()),
+    program("gcc", "gcc"),
+    file("libc6-dev", "/usr/include/stdio.h"),
+    program("pkg-config", "pkg-config"),
+    file("libvirt-dev", "/usr/lib/*/pkgconfig/libvirt.pc"),
+    file("ca-certificates", "/etc/ssl/certs/ca-certificates.crt"),
+)
+"""For a virtual environment with requirements.txt; PyPI has libvirt-python as source only."""
+
+NODE_NEEDS = (program("npm", "npm"),)
+"""For noVNC from npm."""
+
+HYPERVISOR_NEEDS = (
+    program("libvirt-daemon", "libvirtd"),
+    file("libvirt-daemon-driver-qemu", "/usr/lib/*/libvirt/connection-driver/libvirt_driver_qemu.so"),
+    program("qemu-system-x86", "qemu-system-x86_64"),
+    program("binutils", "as", "ld"),
+)
+"""For real guests. libvirt-daemon brings no service: nothing is started by its installation."""
+
+
+def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
+    """Install what is missing; without root, say what to install.
+
+    :raises StepFailed: something is missing and this is not root, or apt-get failed
+    """
+    missing = [need.package for need in needs if not need.present()]
+    if not missing:
+        return
+    command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(missing)}"
+    if os.geteuid() != 0:
+        raise StepFailed(
+            f"not installed: {' '.join(missing)}.", step="Debian packages", advice=f"Run this as root first: {command}"
+        )
+    if not find_program("apt-get"):
+        raise StepFailed(
+            f"not installed: {' '.join(missing)}, and there is no apt-get.",
+            step="Debian packages",
+            advice="This is made for Debian 12 and later. On another system install these packages' counterparts.",
+        )
+    advice = f"Try it by hand: {command}"
+    env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": PATH}
+    with progress.step("Debian's package lists"):
+        run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update"], log, advice=advice, env=env)
+    with progress.step(f"Debian packages ({' '.join(missing)})"):
+        argv = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends", *missing]
+        run(argv, log, advice=advice, env=env)
+        importlib.invalidate_caches()

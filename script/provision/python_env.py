@@ -1,0 +1,47 @@
+"""A virtual environment with pinned packages."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from provision.progress import Progress, run
+
+STAMP = ".complete"
+
+
+def fingerprint(requirements: Sequence[Path]) -> str:
+    """Changes when a requirement or the Python changes; 12 hexadecimal digits."""
+    parts = [sys.version, os.path.realpath(sys.executable), *(path.read_text() for path in requirements)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def ensure(folder: Path, requirements: Sequence[Path], log: Path, progress: Progress) -> Path:
+    """Make the environment unless it is there as wanted.
+
+    :returns: its Python
+    :raises StepFailed: venv or pip failed
+    """
+    python = folder / "bin" / "python"
+    stamp = folder / STAMP
+    wanted = fingerprint(requirements)
+    if stamp.is_file() and stamp.read_text() == wanted and os.access(python, os.X_OK):
+        return python
+    env = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    with progress.step("Python environment"):
+        stamp.unlink(missing_ok=True)
+        run([sys.executable, "-m", "venv", "--clear", str(folder)], log, env=env)
+    with progress.step("Python packages from PyPI"):
+        files = [argument for path in requirements for argument in ("-r", str(path))]
+        argv = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *files]
+        run(
+            argv,
+            log,
+            env=env,
+            advice="If PyPI cannot be reached, set pip's index or proxy (PIP_INDEX_URL, HTTPS_PROXY).",
+        )
+    stamp.write_text(wanted)
+    return python

@@ -1,0 +1,82 @@
+"""The parts of the tests and what each needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+
+from provision import debian
+from provision.debian import Need, file, program
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One part.
+
+    :ivar folder: its folder of pytest tests below the checkout, or None
+    :ivar needs: Debian packages
+    :ivar namespaces: whether it has to be root and make network and mount namespaces
+    """
+
+    name: str
+    about: str
+    folder: str | None
+    needs: tuple[Need, ...]
+    namespaces: bool = False
+
+
+_HOSTS = (
+    *debian.PYTHON_NEEDS,
+    *debian.NODE_NEEDS,
+    *debian.HYPERVISOR_NEEDS,
+    program("libvirt-clients", "virsh"),
+    program("iproute2", "ip", "ss"),
+    program("util-linux", "unshare", "nsenter"),
+    program("procps", "ps"),
+    program("openssl", "openssl"),
+    file("novnc", "/usr/share/novnc/vnc.html"),
+)
+
+PARTS = (
+    Part(
+        "lint",
+        "format, style, types, import rules, shell scripts, generated references",
+        None,
+        (*debian.PYTHON_NEEDS, program("shellcheck", "shellcheck")),
+    ),
+    Part("unit", "each package by itself, without libvirtd", "tests/unit", (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS)),
+    Part("integration", "the service in front of real libvirtd and QEMU", "tests/integration", _HOSTS, namespaces=True),
+    Part(
+        "browser",
+        "the pages in Chromium in front of real guests",
+        "tests/browser",
+        (
+            *_HOSTS,
+            program("chromium", "chromium"),
+            file("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
+        ),
+        namespaces=True,
+    ),
+    Part(
+        "lab",
+        "script/lab itself, from its start to its end",
+        "tests/lab",
+        (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS, *debian.HYPERVISOR_NEEDS),
+    ),
+)
+
+
+def why_no_namespaces() -> str | None:
+    """Why this process cannot make the namespaces that compute hosts live in, or None when it can."""
+    if os.geteuid() != 0:
+        return "this is not root"
+    unshare = debian.find_program("unshare") or "unshare"
+    tried = subprocess.run(
+        [unshare, "--mount", "--net", "--uts", "true"],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return None if tried.returncode == 0 else f"this machine does not allow them ({tried.stderr.strip()})"
