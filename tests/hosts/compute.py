@@ -17,7 +17,7 @@ from xml.sax.saxutils import escape
 import libvirt
 
 from .guest import NOVA, GuestSpec, build_boot_image
-from .network import Namespace, Network
+from .network import FOLDER_PREFIX, Namespace, Network
 from .shell import CommandFailed, sh
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "hosts"
@@ -152,7 +152,7 @@ class ComputeHost:
         self.namespace, self.ip, self._link = network.host_namespace(number)
         self.uri = f"qemu+tcp://{self.ip}/system"
         self._progress = progress
-        self._folder = Path(tempfile.mkdtemp(prefix=f"porthole-{self.namespace.name}-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{self.namespace.name}-"))
         self._init: subprocess.Popen[str] | None = None
         self._running = False
         try:

@@ -10,7 +10,7 @@ import libvirt
 import pytest
 
 from .compute import CACHE, ComputeHost
-from .network import Network, needs
+from .network import Network, needs, sweep
 
 
 @pytest.fixture(scope="session")
@@ -31,6 +31,7 @@ def network() -> Iterator[Network]:
     lacking = needs()
     if lacking:
         pytest.fail("These tests run real compute hosts. " + " ".join(lacking), pytrace=False)
+    sweep()
     network = Network()
     try:
         yield network

@@ -7,8 +7,8 @@
     appliance ┴──── (no forwarding) ────────┴── compute host 2
 
 The tests' own process has an address on each bridge. All names end in a random
-suffix and the subnets are chosen free of clashes, so that several runs go side
-by side. Needs root, iproute2 and util-linux.
+suffix with the run's process id and the subnets are chosen free of clashes, so
+that several runs go side by side and leftovers can be told (:func:`sweep`). Needs root, iproute2 and util-linux.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import ipaddress
 import json
 import os
 import random
+import re
 import secrets
+import shutil
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -29,6 +32,9 @@ from typing import Any
 from .shell import CommandFailed, quietly, sh
 
 ATTEMPTS = 20
+FOLDER_PREFIX = "porthole-"
+"""Of the compute hosts' folders, before their namespace's name."""
+
 _POOL = ipaddress.IPv4Network("10.64.0.0/10")
 
 
@@ -144,7 +150,7 @@ class Network:
     """
 
     def __init__(self) -> None:
-        self.suffix = secrets.token_hex(3)
+        self.suffix = f"{os.getpid():06x}{secrets.token_hex(1)}"
         self._stack = contextlib.ExitStack()
         with contextlib.ExitStack() as stack:
             self.private = Subnet(f"phr{self.suffix}")
@@ -192,6 +198,27 @@ def _free_subnet() -> ipaddress.IPv4Network:
         if not any(net.overlaps(other) for other in taken if isinstance(other, ipaddress.IPv4Network)):
             return net
     raise CommandFailed(f"no free /24 in {_POOL} after {ATTEMPTS} attempts")
+
+
+def sweep() -> None:
+    """Remove what earlier runs left behind whose process was killed. Their processes have ended with them."""
+    interfaces = [link["ifname"] for link in json.loads(sh("ip", "-j", "link", "show", "type", "bridge") or "[]")]
+    namespaces = [entry["name"] for entry in json.loads(sh("ip", "-j", "netns", "list") or "[]")]
+    for name in namespaces:
+        if _is_left_over(name):
+            quietly("ip", "netns", "del", name)
+    for name in interfaces:
+        if _is_left_over(name):
+            quietly("ip", "link", "del", name)
+    for folder in Path(tempfile.gettempdir()).glob(f"{FOLDER_PREFIX}ph*"):
+        if _is_left_over(folder.name.removeprefix(FOLDER_PREFIX)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_left_over(name: str) -> bool:
+    """Whether it has a name of ours, whose process is gone."""
+    match = re.match(r"ph[abcru]([0-9a-f]{6})[0-9a-f]{2}", name)
+    return match is not None and not Path(f"/proc/{int(match[1], 16)}").exists()
 
 
 def needs() -> list[str]:

@@ -133,11 +133,16 @@ class RequestError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An error, ready to be written in one of the three forms."""
+    """An error, ready to be written in one of the three forms.
+
+    :ivar instance_id: the instance it is about, where whoever asks has shown that it may know; the console page can
+        then wait for it, or ask for a new URL
+    """
 
     kind: Kind
     detail: str
     headers: dict[str, str]
+    instance_id: str | None = None
 
 
 def kind_of(error: BaseException) -> Kind | None:
@@ -199,7 +204,13 @@ def _describe(error: Exception, challenge: str) -> Answer:
         log.warning("request refused", code=kind.code, why=error.why, compute=getattr(error, "compute", None))
     if isinstance(error, ComputeUnavailable) and _asked_by_admin():
         detail = f"{detail} For administrators: compute {error.compute}: {error.why}."
-    return Answer(kind, detail, headers)
+    return Answer(kind, detail, headers, _instance_of(error))
+
+
+def _instance_of(error: Exception) -> str | None:
+    if isinstance(error, TokenExpired):
+        return error.instance_id
+    return error.instance if isinstance(error, InstanceNotRunning) else None
 
 
 def _describe_other(error: Exception, headers: dict[str, str]) -> Answer:
@@ -246,13 +257,15 @@ def _render(answer: Answer) -> Response:
     elif _wants_page():
         response = Response(_page(kind, answer.detail), kind.status, mimetype="text/html")
     else:
-        problem = {
+        problem: dict[str, object] = {
             "type": f"/problems/{kind.code}",
             "title": kind.title,
             "status": kind.status,
             "detail": answer.detail,
             "code": kind.code,
         }
+        if answer.instance_id:
+            problem["instance_id"] = answer.instance_id
         response = Response(json.dumps(problem), kind.status, mimetype=PROBLEM_TYPE)
     response.headers.update(answer.headers)
     return response

@@ -23,10 +23,14 @@ class TokenMissing(TokenError):
 
 
 class TokenExpired(TokenError):
-    """The token's time is over (Nova: ``expires <= now``)."""
+    """The token's time is over (Nova: ``expires <= now``).
 
-    def __init__(self) -> None:
+    :param instance_id: whose console it opened
+    """
+
+    def __init__(self, instance_id: str) -> None:
         super().__init__("This console URL has expired. Ask for a new one.")
+        self.instance_id = instance_id
 
 
 class TokenInvalid(TokenError):

@@ -115,7 +115,7 @@ class ConsoleAuth:
             raise TokenMissing
         claims = self._verify(token)
         if claims.expires <= int(self._clock()):
-            raise TokenExpired
+            raise TokenExpired(claims.instance_id)
         if not self._store.is_token_live(claims.token_id):
             raise TokenInvalid
         return claims

@@ -31,7 +31,7 @@ BASES = {
 }
 REFUSALS: list[tuple[Exception, int, str]] = [
     (TokenMissing(), 403, "token-missing"),
-    (TokenExpired(), 403, "token-expired"),
+    (TokenExpired("0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"), 403, "token-expired"),
     (TokenInvalid(), 403, "token-invalid"),
     (OriginRefused(), 403, "origin-refused"),
     (Forbidden("os_compute_api:os-remote-consoles"), 403, "forbidden"),

@@ -13,8 +13,8 @@ export class Problem extends Error {
     this.status = status;
     this.code = text(body.code) || (status === 0 ? 'unreachable' : '');
     this.detail = text(body.detail);
-    this.instance = isInstance(body.instance) ? body.instance : null;
-    this.expiresAt = text(body.expires_at) || null;
+    const id = text(body.instance_id);
+    this.instance = id ? { id, name: '' } : null;
   }
 }
 
@@ -73,8 +73,4 @@ async function json(response) {
 
 function text(value) {
   return typeof value === 'string' ? value.slice(0, 1000) : '';
-}
-
-function isInstance(value) {
-  return Boolean(value) && typeof value === 'object' && typeof value.id === 'string' && typeof value.name === 'string';
 }

@@ -136,7 +136,8 @@ function makeViewer(RFB, socket) {
 
 function learn({ instance, expiresAt, mode }) {
   if (instance) {
-    now.entry.instance = { id: String(instance.id), name: String(instance.name) };
+    const name = String(instance.name || now.entry.instance?.name || '');
+    now.entry.instance = { id: String(instance.id), name };
   }
   now.entry.expiresAt = expiresAt ?? now.entry.expiresAt;
   if (mode !== 'full') {

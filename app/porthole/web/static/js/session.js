@@ -112,7 +112,7 @@ export class ConsoleSession {
         this.#learn(answer.instance, answer.expires_at, answer.mode);
       }
     } catch (problem) {
-      this.#learn(problem.instance ?? null, problem.expiresAt ?? null);
+      this.#learn(problem.instance ?? null, null);
       return { outcome: words.fromProblem(problem), lasted: 0 };
     }
     if (run !== this.#run) {
