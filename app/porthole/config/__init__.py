@@ -1,0 +1,13 @@
+"""Every setting, with Nova's groups and names where Nova has them.
+
+:func:`load` reads the files and returns a frozen :class:`Settings`, or raises
+:class:`ConfigError` with the file, the option and what would be right. No other
+package reads a configuration file or keeps settings in a global.
+"""
+
+from porthole.config.options import API_OPTS
+from porthole.config.reader import load
+from porthole.config.sample import sample
+from porthole.config.settings import ComputeSettings, ConfigError, Settings
+
+__all__ = ["API_OPTS", "ComputeSettings", "ConfigError", "Settings", "load", "sample"]

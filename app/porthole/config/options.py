@@ -1,0 +1,155 @@
+"""Every option: its name, type, default and help, in Nova's groups and with Nova's names where Nova has them."""
+
+from __future__ import annotations
+
+from oslo_config import cfg, types
+
+COMPUTE_PREFIX = "compute:"
+"""A compute is a section ``[compute:NAME]``."""
+
+DEFAULT_OPTS: list[cfg.Opt] = [
+    cfg.HostAddressOpt(
+        "my_ip",
+        default="127.0.0.1",
+        help="The address of this machine that browsers reach; the default of [vnc] novncproxy_base_url uses it.",
+    ),
+    cfg.StrOpt("cert", help="Certificate (PEM, with its chain) for TLS to the browser. TLS is off without it."),
+    cfg.StrOpt("key", help="Private key (PEM) of cert, when it is not in the same file."),
+    cfg.BoolOpt("ssl_only", default=False, help="Refuse connections without TLS. Needs cert."),
+    cfg.StrOpt(
+        "web",
+        help="Folder of a stock noVNC (Debian: /usr/share/novnc). Its vnc.html, vnc_lite.html, app/, core/ "
+        "and vendor/ are then served beside Porthole's own pages.",
+    ),
+    cfg.StrOpt(
+        "novnc_path",
+        default="/usr/share/porthole/novnc",
+        help="Folder of the npm package @novnc/novnc 1.7, which the console page uses.",
+    ),
+    cfg.StrOpt("state_path", default="/var/lib/porthole", help="Folder of the store. It is created when missing."),
+    cfg.BoolOpt("debug", default=False, help="Log what is only of use when looking for an error."),
+]
+
+VNC_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt("enabled", default=True, help="Whether instances have VNC consoles at all."),
+    cfg.HostAddressOpt("novncproxy_host", default="0.0.0.0", help="Address to listen on."),  # noqa: S104 - Nova's default
+    cfg.PortOpt("novncproxy_port", default=6080, min=1, help="Port to listen on."),
+    cfg.URIOpt(
+        "novncproxy_base_url",
+        schemes=["http", "https"],
+        help="Where browsers find the console page; ?path=%3Ftoken%3D... is added to it. "
+        "Default: http(s)://$my_ip:$novncproxy_port/vnc_auto.html",
+    ),
+]
+
+CONSOLEAUTH_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt("token_ttl", default=600, min=1, help="Seconds for which a console's URL can be opened."),
+    cfg.BoolOpt(
+        "enforce_session_timeout",
+        default=False,
+        help="End a session when its token expires, not only refuse new ones.",
+    ),
+    cfg.StrOpt(
+        "token_key_file",
+        default="/etc/porthole/token.keys",
+        help="Keys that sign tokens and sign-ins, one a line: the first signs, all verify. Make one with: "
+        "porthole keys add FILE",
+    ),
+]
+
+CONSOLE_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "allowed_origins",
+        default=[],
+        help="Hosts, besides the one the page came from, whose pages may open consoles: host, host:port or "
+        "scheme://host:port.",
+    ),
+]
+
+API_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt("auth_strategy", default="http_basic", choices=["http_basic"], help="How callers prove who they are."),
+    cfg.StrOpt(
+        "http_basic_auth_user_file",
+        default="/etc/porthole/htpasswd",
+        help="Users and their bcrypt passwords, a line each (htpasswd -B, or: porthole user add).",
+    ),
+    cfg.StrOpt(
+        "http_basic_auth_role_file",
+        default="/etc/porthole/roles",
+        help="Who has which role, in the form of Apache's group files: 'admin: alice bob'.",
+    ),
+    cfg.StrOpt("http_basic_project", default="default", help="The project that users of http_basic act for."),
+]
+
+LIBVIRT_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "call_timeout", default=3.0, min=0.1, help="Seconds a libvirt call, or opening a connection, may take."
+    ),
+    cfg.FloatOpt(
+        "resync_interval",
+        default=60.0,
+        min=1.0,
+        help="Seconds between full listings of a compute's instances, beside the events.",
+    ),
+]
+
+PROXY_OPTS: list[cfg.Opt] = [
+    cfg.FloatOpt(
+        "connect_timeout", default=5.0, min=0.1, help="Seconds to wait for an instance's VNC server to accept."
+    ),
+    cfg.FloatOpt(
+        "request_timeout", default=20.0, min=1.0, help="Seconds a client has to send a whole request, TLS included."
+    ),
+    cfg.FloatOpt("ping_interval", default=20.0, min=0.1, help="Seconds of silence after which a browser is pinged."),
+    cfg.FloatOpt("ping_timeout", default=20.0, min=0.1, help="Seconds to wait for a sign of life after a ping."),
+    cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
+]
+
+COMPUTE_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt("connection_uri", help="libvirt's URI of the compute, as Nova's [libvirt] connection_uri."),
+    cfg.HostAddressOpt(
+        "server_proxyclient_address",
+        help="Address at which this appliance reaches the compute's VNC servers, as Nova's "
+        "[vnc] server_proxyclient_address.",
+    ),
+]
+
+GROUPS: dict[str, list[cfg.Opt]] = {
+    "DEFAULT": DEFAULT_OPTS,
+    "vnc": VNC_OPTS,
+    "consoleauth": CONSOLEAUTH_OPTS,
+    "console": CONSOLE_OPTS,
+    "api": API_OPTS,
+    "libvirt": LIBVIRT_OPTS,
+    "proxy": PROXY_OPTS,
+}
+"""All options by section; ``[compute:NAME]`` has :data:`COMPUTE_OPTS`."""
+
+
+def _option(group: str, name: str) -> cfg.Opt:
+    opts = COMPUTE_OPTS if group.startswith(COMPUTE_PREFIX) else GROUPS[group]
+    return next(opt for opt in opts if opt.name == name)
+
+
+def expected(group: str, name: str) -> str:
+    """What would be right, as a sentence."""
+    opt = _option(group, name)
+    kind = opt.type
+    words: str
+    if isinstance(kind, types.Boolean):
+        words = "true or false"
+    elif isinstance(kind, types.Integer | types.Float):
+        words = "a whole number" if isinstance(kind, types.Integer) else "a number"
+        if kind.min is not None and kind.max is not None:
+            words += f" from {kind.min} to {kind.max}"
+        elif kind.min is not None:
+            words += f" of {kind.min} or more"
+    elif choices := getattr(kind, "choices", None):
+        words = " or ".join(str(choice) for choice in choices)
+    elif isinstance(kind, types.HostAddress):
+        words = "a host name or an IP address"
+    elif isinstance(kind, types.URI):
+        words = "a URL such as https://consoles.example.org/vnc_auto.html"
+    else:
+        words = "text"
+    return f"It has to be {words}: {opt.help}"

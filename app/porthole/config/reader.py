@@ -1,0 +1,181 @@
+"""From files to :class:`Settings`."""
+
+from __future__ import annotations
+
+import os
+import re
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from porthole.config import files as config_files
+from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, expected
+from porthole.config.settings import ComputeSettings, ConfigError, Settings
+
+
+def load(files: Sequence[Path], directories: Sequence[Path] = ()) -> Settings:
+    """Read and check the configuration.
+
+    :param files: INI files; in later ones an option replaces the one of earlier files
+    :param directories: folders whose ``*.conf`` files are read after them, in the order of their names
+    :raises ConfigError: a file is missing or malformed, an option or section is
+        unknown or has the wrong type, or a file that an option names is missing
+    """
+    paths = [*files, *config_files.in_directories(directories)]
+    sections = config_files.read(paths)
+    names = config_files.compute_names(sections)
+    conf = cfg.ConfigOpts()
+    for group, opts in GROUPS.items():
+        conf.register_opts(opts, group=None if group == "DEFAULT" else group)
+    for name in names:
+        conf.register_opts(COMPUTE_OPTS, group=cfg.OptGroup(COMPUTE_PREFIX + name))
+    conf([], project="porthole", default_config_files=[str(p) for p in paths], default_config_dirs=[])
+    return _Reader(conf, sections).settings(names)
+
+
+class _Reader:
+    """Turns oslo.config's values into Settings, and its errors into sentences."""
+
+    def __init__(self, conf: cfg.ConfigOpts, sections: config_files.Sections) -> None:
+        self._conf = conf
+        self._sections = sections
+
+    def settings(self, names: list[str]) -> Settings:
+        cert = self._existing("DEFAULT", "cert")
+        ssl_only = self._bool("DEFAULT", "ssl_only")
+        if ssl_only and cert is None:
+            raise self._error("DEFAULT", "ssl_only", "is true and cert is not set; set cert (and key) to PEM files.")
+        host = self._str("vnc", "novncproxy_host")
+        port = self._int("vnc", "novncproxy_port")
+        my_ip = self._str("DEFAULT", "my_ip")
+        base_url = str(self._value("vnc", "novncproxy_base_url") or "")
+        if not base_url:
+            base_url = f"{'https' if cert else 'http'}://{_bracketed(my_ip)}:{port}/vnc_auto.html"
+        elif urllib.parse.urlsplit(base_url).query or urllib.parse.urlsplit(base_url).fragment:
+            raise self._error(
+                "vnc", "novncproxy_base_url", "may have no ?query and no #fragment; the token is added there."
+            )
+        return Settings(
+            my_ip=my_ip,
+            cert=cert,
+            key=self._existing("DEFAULT", "key"),
+            ssl_only=ssl_only,
+            web=self._existing("DEFAULT", "web", folder=True),
+            novnc_path=self._novnc_path(),
+            state_path=Path(self._str("DEFAULT", "state_path")),
+            debug=self._bool("DEFAULT", "debug"),
+            vnc_enabled=self._bool("vnc", "enabled"),
+            novncproxy_host=host,
+            novncproxy_port=port,
+            novncproxy_base_url=base_url,
+            token_ttl=self._int("consoleauth", "token_ttl"),
+            enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
+            token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
+            allowed_origins=tuple(self._origins()),
+            auth_strategy=self._str("api", "auth_strategy"),
+            http_basic_auth_user_file=self._required_file(
+                "api", "http_basic_auth_user_file", "Make one with: porthole user add NAME --role admin"
+            ),
+            http_basic_auth_role_file=self._required_file(
+                "api", "http_basic_auth_role_file", "Make one with: porthole user add NAME --role admin"
+            ),
+            http_basic_project=self._str("api", "http_basic_project"),
+            libvirt_call_timeout=self._float("libvirt", "call_timeout"),
+            libvirt_resync_interval=self._float("libvirt", "resync_interval"),
+            connect_timeout=self._float("proxy", "connect_timeout"),
+            request_timeout=self._float("proxy", "request_timeout"),
+            ping_interval=self._float("proxy", "ping_interval"),
+            ping_timeout=self._float("proxy", "ping_timeout"),
+            max_sessions=self._int("proxy", "max_sessions"),
+            computes=tuple(self._compute(name) for name in names),
+        )
+
+    def _compute(self, name: str) -> ComputeSettings:
+        group = COMPUTE_PREFIX + name
+        uri = self._str(group, "connection_uri")
+        scheme = uri.partition("://")[0]
+        if "://" not in uri or not re.fullmatch(r"[a-z]+(\+[a-z]+)?", scheme):
+            raise self._error(
+                group, "connection_uri", f"is {uri!r}, which is no libvirt URI, for example qemu+tls://{name}/system."
+            )
+        return ComputeSettings(name, uri, self._str(group, "server_proxyclient_address"))
+
+    def _novnc_path(self) -> Path:
+        path = Path(self._str("DEFAULT", "novnc_path"))
+        if not (path / "core" / "rfb.js").is_file():
+            raise self._error(
+                "DEFAULT", "novnc_path", f"is {path}, where core/rfb.js is missing. It is the folder of the unpacked "
+                "npm package @novnc/novnc 1.7."
+            )  # fmt: skip
+        return path
+
+    def _origins(self) -> Iterator[str]:
+        for origin in self._value("console", "allowed_origins"):
+            parts = urllib.parse.urlsplit(origin if "://" in origin else f"//{origin}")
+            try:
+                valid = bool(parts.hostname) and parts.path in ("", "/") and (parts.port or 1) > 0
+            except ValueError:
+                valid = False
+            if not valid:
+                raise self._error(
+                    "console", "allowed_origins", f"has {origin!r}; an entry is host, host:port or scheme://host:port."
+                )
+            yield origin.rstrip("/").lower()
+
+    def _existing(self, group: str, name: str, folder: bool = False) -> Path | None:
+        value = self._value(group, name)
+        if not value:
+            return None
+        path = Path(value)
+        if not (path.is_dir() if folder else path.is_file()):
+            raise self._error(group, name, f"is {path}, and there is no such {'folder' if folder else 'file'}.")
+        return path
+
+    def _required_file(self, group: str, name: str, hint: str) -> Path:
+        path = Path(self._str(group, name))
+        if not path.is_file():
+            raise self._error(group, name, f"is {path}, and there is no such file. {hint.format(path)}")
+        if not os.access(path, os.R_OK):
+            raise self._error(group, name, f"is {path}, which this user may not read.")
+        return path
+
+    def _value(self, group: str, name: str) -> Any:
+        try:
+            holder = self._conf if group == "DEFAULT" else self._conf[group]
+            return holder[name]
+        except cfg.ConfigFileValueError as error:
+            reason = str(error).partition("is not valid: ")[2] or str(error)
+            raise self._error(group, name, f"is not valid: {reason}. {expected(group, name)}") from None
+        except cfg.TemplateSubstitutionError as error:
+            raise self._error(group, name, f"is not valid: {error}.") from None
+
+    def _str(self, group: str, name: str) -> str:
+        value = self._value(group, name)
+        if value in (None, ""):
+            raise self._error(group, name, f"is not set. {expected(group, name)}")
+        return str(value)
+
+    def _int(self, group: str, name: str) -> int:
+        return int(self._str(group, name))
+
+    def _float(self, group: str, name: str) -> float:
+        return float(self._str(group, name))
+
+    def _bool(self, group: str, name: str) -> bool:
+        return bool(self._value(group, name))
+
+    def _error(self, group: str, name: str, what: str) -> ConfigError:
+        """An error that names the last file that sets the option, for that one counts."""
+        holders = [path for path, options in self._sections if name in options.get(group, ())]
+        holders = (
+            holders or [path for path, options in self._sections if group in options] or [p for p, _ in self._sections]
+        )
+        where = f"{holders[-1]}: " if holders else ""
+        return ConfigError(f"{where}option {name} in [{group}] {what}")
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
