@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections.abc import Callable
@@ -91,6 +92,19 @@ class Guest:
             return ""
         return self.serial_path.read_text(encoding="latin-1")
 
+    @property
+    def pid(self) -> int:
+        """The process id of its QEMU, as the tests see it.
+
+        :raises ProcessLookupError: it has none
+        """
+        for pid in self.host.namespace.pids():
+            with contextlib.suppress(OSError):
+                command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                if b"qemu" in command[0] and self.uuid.encode() in command:
+                    return pid
+        raise ProcessLookupError(f"guest {self.name} has no QEMU")
+
     def destroy(self) -> None:
         """Pull the plug."""
         self.domain.destroy()
@@ -154,7 +168,8 @@ class ComputeHost:
         self._progress = progress
         self._folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER_PREFIX}{self.namespace.name}-"))
         self._init: subprocess.Popen[str] | None = None
-        self._running = False
+        self._kept: list[libvirt.virConnect] = []
+        self._wanted = False  # whether libvirtd should be running
         try:
             self._write_files()
             self._init = self._start_init()
@@ -234,44 +249,42 @@ class ComputeHost:
 
     def stop(self) -> None:
         """End its libvirtd: its port refuses connections. Guests go on."""
-        if not self._running:
+        if not self._wanted:
             return
-        with contextlib.suppress(libvirt.libvirtError):
-            self._command("thaw")  # or the closing would wait for an answer
-            self.conn.close()
+        self._wanted = False
+        self._command("thaw")
+        self._disconnect()
         self._command("stop")
-        self._running = False
 
     def start(self) -> None:
         """Start its libvirtd and connect :attr:`conn`.
 
         :raises TimeoutError: it does not answer within 60 s; the message has what it printed
         """
-        if self._running:
+        if self._wanted:
             return
-        self._command("start")
-        self._running = True
+        self._wanted = True
         self.conn = self._connect()
         self._save_capabilities()
 
     def recover(self) -> None:
-        """Undo :meth:`link_down`, :meth:`freeze` and :meth:`stop`, and connect :attr:`conn` anew if it is broken."""
+        """Undo :meth:`link_down`, :meth:`freeze` and :meth:`stop`, and connect :attr:`conn` anew."""
         self.link_up()
-        self.start()
         self.thaw()
-        try:
-            alive = bool(self.conn.isAlive()) and self.conn.getLibVersion() > 0
-        except libvirt.libvirtError:
-            alive = False
-        if not alive:
-            self.conn = self._connect()
+        self.start()
+        # After an outage TCP may take as long again before it goes on: a new connection does not wait for that.
+        self._disconnect()
+        self.conn = self._connect()
 
     def close(self) -> None:
         """End everything on the host and remove its folder. The namespace goes with the network."""
-        # Its end breaks the connection, so that closing it does not wait for an answer that may never come.
+        self.link_up()
+        if self._init is not None:
+            # The end of its input ends the host's first process, and with it all others. That breaks the connection
+            # while the network is still there to tell.
+            self._init.communicate()
+        self._disconnect()
         self.namespace.close()
-        with contextlib.suppress(libvirt.libvirtError, AttributeError):
-            self.conn.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # --- inside
@@ -309,6 +322,8 @@ class ComputeHost:
     def _connect(self) -> libvirt.virConnect:
         started, shown = time.monotonic(), 0
         while True:
+            # At each attempt: libvirtd 9.0 has been seen to crash (a jump to 0) when it is started and stopped quickly.
+            self._command("start")
             try:
                 conn = libvirt.open(self.uri)
                 conn.getCapabilities()  # fills the cache, or takes long because it is cold
@@ -322,6 +337,22 @@ class ComputeHost:
                     shown = waited
                     self._progress(f"{self.name}: waiting for libvirtd, {waited} s")
                 time.sleep(0.05)
+
+    def _disconnect(self) -> None:
+        """Close :attr:`conn`, without waiting for a libvirtd that does not answer."""
+        conn: libvirt.virConnect | None = self.__dict__.pop("conn", None)
+        if conn is None:
+            return
+
+        def close() -> None:
+            with contextlib.suppress(libvirt.libvirtError):
+                conn.close()
+
+        closing = threading.Thread(target=close, daemon=True)
+        closing.start()
+        closing.join(2)
+        if closing.is_alive():
+            self._kept.append(conn)  # to free it would wait as well
 
     def _start_init(self) -> subprocess.Popen[str]:
         own = ["unshare", "--mount", "--uts", "--pid", "--fork", "--kill-child", "--mount-proc", "--"]
@@ -341,7 +372,7 @@ class ComputeHost:
         self._init.stdin.write(f"{command}\n")
         self._init.stdin.flush()
         answer = self._init.stdout.readline().strip()
-        if answer != "ok":
+        if answer not in ("ok", "no libvirtd"):
             raise CommandFailed(f"{self.name}: {command}: {answer or 'the host has ended'}")
 
 

@@ -6,7 +6,8 @@ collects late or never. When its standard input ends (so when the tests end,
 in whatever way) it exits, and the kernel ends everything on the host with it.
 
 Each line of input is a command (``start``, ``stop``, ``freeze``, ``thaw``) and is
-answered by ``ok`` or by what went wrong. ``start`` returns before libvirtd answers.
+answered by ``ok``, ``no libvirtd`` or ``unknown command``. ``start`` returns before
+libvirtd answers, and does nothing when one runs.
 """
 
 from __future__ import annotations
@@ -29,15 +30,16 @@ class Init:
     def obey(self, command: str) -> str:
         """Carry out one command and say how it went."""
         if command == "start":
-            return self._start()
+            self._start()
+            return "ok"
         if self._libvirtd is None:
-            return "libvirtd does not run"
+            return "no libvirtd"
         if command == "stop":
             self._stop(self._libvirtd)
         elif command in ("freeze", "thaw"):
             self._libvirtd.send_signal(signal.SIGSTOP if command == "freeze" else signal.SIGCONT)
         else:
-            return f"unknown command {command}"
+            return "unknown command"
         return "ok"
 
     def collect(self) -> None:
@@ -55,9 +57,10 @@ class Init:
             else:
                 os.waitpid(ended.si_pid, 0)
 
-    def _start(self) -> str:
+    def _start(self) -> None:
+        self.collect()
         if self._libvirtd is not None:
-            return "libvirtd runs already"
+            return
         with open(f"{self._folder}/libvirtd.out", "ab") as out:
             self._libvirtd = subprocess.Popen(
                 ["libvirtd", "--listen", "--pid-file", f"{self._folder}/libvirtd.pid"],
@@ -66,7 +69,6 @@ class Init:
                 stderr=subprocess.STDOUT,
                 cwd="/",
             )
-        return "ok"
 
     def _stop(self, libvirtd: subprocess.Popen[bytes]) -> None:
         libvirtd.send_signal(signal.SIGCONT)

@@ -31,6 +31,11 @@ LONGEST_PAUSE = 15.0
 """Seconds between attempts to connect: doubled after each, and varied by a quarter so that a fleet does not march in
 step."""
 
+RETRY_PAUSE = 0.5
+LONGEST_STUCK = 60.0
+"""Seconds between looks whether calls are still stuck in a libvirt that is there, and until the connection is replaced
+for it. libvirt 9.0 waits up to 40 s for a QEMU to end."""
+
 CHUNK = 50
 """Domains that are described by one call, so that a large compute does not use up a call's time limit."""
 
@@ -82,7 +87,7 @@ class Compute:
 
         :raises ComputeUnavailable: it cannot be asked
         """
-        return self._ask(lambda connection: connection.by_id(instance_id), deadline)
+        return self._ask(lambda connection: connection.by_id(instance_id), deadline, key=instance_id)
 
     def by_name(self, name: str, deadline: Deadline) -> Report | None:
         """Ask libvirt for a domain by its ``<name>``; None when it has none.
@@ -91,14 +96,16 @@ class Compute:
         """
         return self._ask(lambda connection: connection.by_name(name), deadline)
 
-    def _ask(self, function: Callable[[native.Connection], Report | None], deadline: Deadline) -> Report | None:
+    def _ask(
+        self, function: Callable[[native.Connection], Report | None], deadline: Deadline, key: str = ""
+    ) -> Report | None:
         # Only the very first attempt is waited for: later, a compute that is down fails at once.
         if self._link is None and not self.asked.is_set():
             self._first_attempt(deadline)
         link = self._link
         if link is None:
             raise ComputeUnavailable(self.name, self._why)
-        report = link.call(function, deadline)
+        report = link.call(function, deadline, key)
         if report is not None and self._instances.get(report.instance.id) != report.instance:
             link.domain_changed(report.instance.id)
         return report
@@ -168,19 +175,39 @@ class Compute:
         while True:
             if link.dead:
                 raise ComputeUnavailable(self.name, link.why)
-            if link.stale or not until_resync.left:
-                link.stale = False
-                self._list(link)
-                until_resync = Deadline(self._resync_interval * random.uniform(0.9, 1.0))  # noqa: S311 - no secret
-            elif link.changed:
-                self._refresh(link)
-            else:
+            try:
+                if link.stale or not until_resync.left:
+                    link.stale = False
+                    self._list(link)
+                    until_resync = Deadline(self._resync_interval * random.uniform(0.9, 1.0))  # noqa: S311 - no secret
+                elif link.changed:
+                    self._refresh(link)
+            except ComputeUnavailable as error:
+                if link.dead:
+                    raise
+                self._wait_while_stuck(link, error.why)
+                continue
+            if not (link.changed or link.stale or link.dead):
                 link.wake.clear()
-                if not (link.changed or link.stale or link.dead):
-                    link.wake.wait(until_resync.left)
+                link.wake.wait(until_resync.left)
+
+    def _wait_while_stuck(self, link: Link, why: str) -> None:
+        """A listing was not answered, and the connection stands: libvirt waits for one domain.
+
+        Until that is over what is known stays, and other instances can be asked for; then all is looked at again.
+        """
+        LOG.warning("compute %s does not list its instances at the moment: %s", self.name, why)
+        self.asked.set()
+        link.stale = True
+        patience = Deadline(LONGEST_STUCK)
+        gevent.sleep(RETRY_PAUSE)
+        while link.stuck:
+            if not patience.left:
+                link.kill(f"libvirt has not answered a call for {LONGEST_STUCK:g} s")
+            gevent.sleep(RETRY_PAUSE)
 
     def _list(self, link: Link) -> None:
-        ids = link.call(lambda connection: connection.ids(), Deadline(self._limit))
+        ids = link.call(lambda connection: connection.ids(), Deadline(self._limit), key="the list of domains")
         # What changes from here on is in link.changed and will be looked at again after this.
         found: dict[str, Instance] = {}
         for start in range(0, len(ids), CHUNK):

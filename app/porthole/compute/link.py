@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,11 +19,23 @@ from porthole.compute.threads import Call, Exhausted, NativeThreads
 T = TypeVar("T")
 
 CALLS_AT_ONCE = 3
-"""Calls that one connection has in libvirt at the same time; further ones wait their turn."""
+"""Calls that one connection has in libvirt at the same time; further ones wait their turn.
+
+libvirt before 9.9 can overlook a second call until the first is answered or a third comes. That does no harm unless the
+first is stuck, and then :meth:`Link._answers` is the third."""
 
 THREADS = 8
 """Native threads of a compute. A new connection is only tried while there are enough for all its calls and its
 closing, so at most four can be stuck in C; each of them ends when libvirt gives up or the peer comes back."""
+
+LONG = 0.4
+PATIENCE = 0.4
+"""Parts of the time limit: after the first a call is taken for slow, and libvirt has the second to show that it is
+there. Together they are less than the whole, so that a dead connection is known to be dead when its callers give up."""
+
+MAX_STUCK = 2
+"""Calls of one connection that may be stuck while libvirt itself answers; one more, and the connection is replaced.
+With those of :data:`CALLS_AT_ONCE` these are the five requests that libvirtd takes from one client at a time."""
 
 MAX_CHANGED = 1000
 """Domains that may wait to be looked at again; beyond it all are listed anew."""
@@ -50,6 +61,8 @@ class Link:
         self._loop = loop
         self._slots = Semaphore(CALLS_AT_ONCE)
         self._running = 0
+        self._stuck: set[str] = set()
+        self._question: Call[None] | None = None
         self._connection: native.Connection | None = None
         self._dead = Event()
         self.changed: set[str] = set()
@@ -63,25 +76,38 @@ class Link:
         """Whether the connection has ended; ``why`` says the reason."""
         return self._dead.is_set()
 
-    def call(self, function: Callable[[native.Connection], T], deadline: Deadline) -> T:
+    @property
+    def stuck(self) -> bool:
+        """Whether libvirt answers and yet does not answer some call. Nothing but :meth:`call` is affected."""
+        return bool(self._stuck) and not self.dead
+
+    def call(self, function: Callable[[native.Connection], T], deadline: Deadline, key: str = "") -> T:
         """Run a function with the connection on a native thread; blocks only the calling greenlet.
 
-        :raises ComputeUnavailable: the connection is dead, libvirt answered with an
-            error, or the deadline passed; a call that used up the whole time limit ends the connection
+        A call that is not answered ends the connection if libvirt does not answer a simple
+        question either. If it does, only this call is stuck: libvirt holds the lock of one
+        domain, for example while its QEMU refuses to end.
+
+        :param key: what the call is about; while one of the same key is stuck, others fail at once
+        :raises ComputeUnavailable: the connection is dead, libvirt answered with an error, or the deadline passed
         """
+        if key and key in self._stuck:
+            raise ComputeUnavailable(self._compute, f"libvirt has still not answered a question about {key}")
         connection = self._take_slot(deadline)
-        started = time.monotonic()
+        slot = _Slot(self._slots.release, self._call_ended)
         try:
-            call = self._threads.submit(lambda: _run(connection, function), self._slot_free)
+            call = self._threads.submit(lambda: _run(connection, function), slot.end)
         except Exhausted:
-            self._slot_free()
+            slot.end()
             raise ComputeUnavailable(self._compute, "all its threads are stuck in libvirt calls") from None
+        try:
+            call.wait_with(self._dead, min(deadline.left, self._limit * LONG))
+        finally:  # also when the caller was killed: its call goes on
+            if not (call.ended or self.dead):
+                gevent.spawn(self._examine, call, slot, key)
         call.wait_with(self._dead, deadline.left)
         if not call.ended:
-            if self.dead:
-                raise ComputeUnavailable(self._compute, self.why)
-            self._suspect(call, started)
-            raise ComputeUnavailable(self._compute, f"timed out after {self._limit:g} s")
+            raise ComputeUnavailable(self._compute, self.why or f"timed out after {self._limit:g} s")
         try:
             return call.get(0)
         except _Broken as error:
@@ -136,24 +162,44 @@ class Link:
         self._running += 1
         return self._connection
 
-    def _slot_free(self) -> None:
+    def _call_ended(self) -> None:
         self._running -= 1
-        self._slots.release()
         if self.dead and self._running == 0:
             self._close()
 
-    def _suspect(self, call: Call[T], started: float) -> None:
-        """Kill the connection once the call has had the whole time limit, not only what its caller had left."""
-        rest = self._limit - (time.monotonic() - started)
+    def _examine(self, call: Call[T], slot: _Slot, key: str) -> None:
+        """A call takes long: is it the connection, or only this call?"""
+        rest = Deadline(self._limit * (1 - LONG))
+        if not self._answers(self._limit * PATIENCE):
+            self.kill("libvirt does not answer")
+            return
+        call.wait_with(self._dead, rest.left)
+        if call.ended or self.dead:
+            return
+        if len(self._stuck) >= MAX_STUCK:
+            self.kill(f"{MAX_STUCK + 1} calls are stuck in libvirt")
+            return
+        mark = key or f"call {id(call)}"
+        self._stuck.add(mark)
+        slot.give_back()  # others go on; the thread stays counted
+        call.then_always(lambda: self._stuck.discard(mark))
 
-        def judge() -> None:
-            if not call.ended:
-                self.kill(f"timed out after {self._limit:g} s")
-
-        if rest <= 0.01:  # noqa: PLR2004 - timers are not more exact
-            judge()
-        else:
-            gevent.spawn_later(rest, judge)
+    def _answers(self, timeout: float) -> bool:
+        """Whether libvirt answers a question that needs no lock of a domain."""
+        connection = self._connection
+        if self.dead or connection is None:
+            return False
+        if self._question is None or self._question.ended:
+            try:
+                self._question = self._threads.submit(
+                    lambda: _run(connection, native.Connection.ping), self._call_ended
+                )
+            except Exhausted:
+                return False
+            self._running += 1
+        question = self._question
+        question.wait_with(self._dead, timeout)
+        return question.ended and question.succeeded
 
     def _close(self) -> None:
         connection, self._connection = self._connection, None
@@ -220,6 +266,25 @@ def _probe(uri: str, threads: NativeThreads, deadline: Deadline) -> None:
         raise LinkError(f"the name {where.host} cannot be resolved: {error.strerror}") from None
     except probe.ProbeError as error:
         raise LinkError(str(error)) from None
+
+
+class _Slot:
+    """The place of one call among :data:`CALLS_AT_ONCE`, given back at its end, or before that when it is stuck."""
+
+    def __init__(self, release: Callable[[], object], ended: Callable[[], None]) -> None:
+        self._release: Callable[[], object] | None = release
+        self._ended = ended
+
+    def give_back(self) -> None:
+        """Let another call have the place."""
+        release, self._release = self._release, None
+        if release is not None:
+            release()
+
+    def end(self) -> None:
+        """The call has ended."""
+        self.give_back()
+        self._ended()
 
 
 class _Broken(Exception):

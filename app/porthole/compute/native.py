@@ -107,6 +107,13 @@ class Connection:
         except libvirt.libvirtError:
             return False
 
+    def ping(self) -> None:
+        """Ask libvirt something that needs no domain.
+
+        :raises libvirt.libvirtError: it cannot answer
+        """
+        self._conn.getLibVersion()
+
     def ids(self) -> list[str]:
         """The uuids of all domains, running or not."""
         return [domain.UUIDString() for domain in self._conn.listAllDomains(0)]

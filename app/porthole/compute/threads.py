@@ -86,6 +86,11 @@ class Call(Generic[T]):
         """Whether the function has returned or raised."""
         return self._result.ready()
 
+    @property
+    def succeeded(self) -> bool:
+        """Whether the function has returned."""
+        return self.ended and _outcome(self._result)[1] is None
+
     def wait_with(self, event: Event, timeout: float) -> None:
         """Wait until the call has ended, the event is set, or ``timeout`` seconds are over."""
         gevent.wait([self._result, event], timeout=timeout, count=1)
@@ -99,6 +104,10 @@ class Call(Generic[T]):
                 receive(value)
 
         self._result.rawlink(ended)
+
+    def then_always(self, ended: Callable[[], None]) -> None:
+        """Have ``ended`` called on the hub when the function has returned or raised; it must not block."""
+        self._result.rawlink(lambda _: ended())
 
     def get(self, timeout: float | None) -> T:
         """Wait for the function's result, or raise what it raised.
