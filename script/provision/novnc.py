@@ -1,4 +1,4 @@
-"""noVNC from npm, as app/package-lock.json pins it."""
+"""Packages from npm, as the package-lock.json beside their package.json pins them: noVNC, and axe for the tests."""
 
 from __future__ import annotations
 
@@ -14,24 +14,34 @@ MANIFESTS = ("package.json", "package-lock.json")
 
 
 def ensure(folder: Path, app: Path, log: Path, progress: Progress) -> Path:
-    """Install it below *folder* unless it is there as pinned.
+    """Install noVNC below *folder* unless it is there as pinned.
 
     :param app: the folder of package.json and package-lock.json
     :returns: the package's folder, for the setting ``novnc_path``
     :raises StepFailed: npm failed
     """
-    package = folder / "node_modules" / "@novnc" / "novnc"
+    package = Path("@novnc", "novnc")
+    return _ensure(folder, app, package / "core" / "rfb.js", "noVNC from npm", log, progress) / package
+
+
+def ensure_axe(folder: Path, manifests: Path, log: Path, progress: Progress) -> None:
+    """Install axe-core below *folder*, likewise."""
+    _ensure(folder, manifests, Path("axe-core", "axe.min.js"), "axe from npm", log, progress)
+
+
+def _ensure(folder: Path, manifests: Path, file: Path, step: str, log: Path, progress: Progress) -> Path:
+    modules = folder / "node_modules"
     stamp = folder / STAMP
-    wanted = hashlib.sha256(b"\0".join((app / name).read_bytes() for name in MANIFESTS)).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted and (package / "core" / "rfb.js").is_file():
-        return package
-    with progress.step("noVNC from npm"):
+    wanted = hashlib.sha256(b"\0".join((manifests / name).read_bytes() for name in MANIFESTS)).hexdigest()
+    if stamp.is_file() and stamp.read_text() == wanted and (modules / file).is_file():
+        return modules
+    with progress.step(step):
         stamp.unlink(missing_ok=True)
         folder.mkdir(parents=True, exist_ok=True)
         for name in MANIFESTS:
-            shutil.copyfile(app / name, folder / name)
+            shutil.copyfile(manifests / name, folder / name)
         npm = debian.find_program("npm") or "npm"
         argv = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         run(argv, log, cwd=folder, advice="If registry.npmjs.org cannot be reached, set npm's registry or proxy.")
     stamp.write_text(wanted)
-    return package
+    return modules

@@ -96,6 +96,8 @@ def _prepare(parts: Sequence[Part], progress: Progress) -> Path:
     python = python_env.ensure(CHECKOUT / ".venv", REQUIREMENTS, log, progress)
     if any(debian.NODE_NEEDS[0] in part.needs for part in parts):
         novnc.ensure(CACHE / "novnc", CHECKOUT / "app", log, progress)
+    if any(part.name == "browser" for part in parts):
+        novnc.ensure_axe(CACHE / "axe", CHECKOUT / "tests" / "browser", log, progress)
     return python
 
 
@@ -107,7 +109,9 @@ def _run(parts: Sequence[Part], python: Path, pytest_arguments: Sequence[str], p
     if "unit" in names and not _node_tests(progress):
         failed.append("node --test")
     folders = [part.folder for part in parts if part.folder]
-    if folders and _call([str(python), "-m", "pytest", *folders, *pytest_arguments], _environment(python)):
+    # Unit tests share nothing, so they run on all cores; the compute hosts of the others are shared by a whole run.
+    cores = ["--numprocesses=auto", "--dist=worksteal"] if folders == ["tests/unit"] else []
+    if folders and _call([str(python), "-m", "pytest", *cores, *folders, *pytest_arguments], _environment(python)):
         failed.append("pytest")
     return failed
 

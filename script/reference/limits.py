@@ -1,0 +1,111 @@
+"""limits.md: every bound of the service, by the name of its constant."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from reference import markdown
+
+_KIB = 1024
+_MIB = 1024 * 1024
+
+_INTRODUCTION = """\
+# Limits
+
+Every buffer, queue, wait and retry has a bound. These are constants of the code; the bounds that can be set are
+[options](options.md). [Architecture](../explanation/architecture.md) says what each of them is for.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A constant.
+
+    :ivar constant: ``module.NAME`` below the package porthole
+    :ivar unit: ``bytes``, ``s``, or what is counted
+    """
+
+    constant: str
+    unit: str
+    meaning: str
+
+
+LIMITS: dict[str, tuple[Limit, ...]] = {
+    "HTTP": (
+        Limit("proxy.handler.MAX_HEAD", "bytes", "Header lines of a request; beyond it, 400."),
+        Limit("api.app.MAX_BODY_BYTES", "bytes", "Body of a request; beyond it, 413."),
+        Limit("server.MAX_CONNECTIONS", "", "Connections that are no console; one more cuts off the quietest."),
+        Limit("server.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),
+        Limit("api.nova.servers.MAX_LIMIT", "", "Servers in one page of Nova's lists."),
+    ),
+    "Sign-ins and passwords": (
+        Limit("auth.passwords.THREADS", "", "Native threads that check passwords."),
+        Limit("auth.passwords.MAX_WAITING", "", "Checks under way or waiting; beyond it, `too-busy`."),
+        Limit("auth.passwords.REMEMBER_SECONDS", "s", "For which a password that was right needs no new check."),
+        Limit("auth.passwords.MAX_REMEMBERED", "", "Passwords remembered."),
+        Limit("auth.passwords.MAX_PASSWORD_BYTES", "bytes", "Of a password, which is bcrypt's own limit."),
+        Limit("auth.signin.LIFETIME", "s", "Of the browser's sign-in."),
+        Limit("auth.signin.MAX_COOKIE_LENGTH", "bytes", "Of the sign-in cookie that is looked at."),
+        Limit("auth.files.MAX_FILE_BYTES", "bytes", "Of the user file and of the role file."),
+        Limit("auth.files.MAX_COST", "", "Highest cost of a bcrypt hash in the user file."),
+    ),
+    "Tokens and their store": (
+        Limit("consoleauth.tokens.MAX_TOKEN_LENGTH", "bytes", "Of a token that is looked at."),
+        Limit("consoleauth.keys.MAX_KEYS", "", "Keys in the key file."),
+        Limit("state.sqlite.BUSY_TIMEOUT", "s", "For a lock that another process holds; then `store-unavailable`."),
+        Limit("state.sqlite.MAX_WAITING", "", "Calls waiting for the store's thread; then `store-unavailable`."),
+        Limit("state.sqlite.PURGE_EVERY", "s", "Between removals of what has expired."),
+    ),
+    "One compute host": (
+        Limit("compute.link.CALLS_AT_ONCE", "", "libvirt calls of a connection at the same time."),
+        Limit("compute.link.THREADS", "", "Native threads for libvirt calls."),
+        Limit("compute.link.MAX_STUCK", "", "Calls that may be stuck while libvirt itself answers."),
+        Limit("compute.link.MAX_CHANGED", "", "Instances waiting to be looked at again; beyond it, all are listed."),
+        Limit("compute.host.LONGEST_STUCK", "s", "Until a connection with a stuck call is replaced."),
+        Limit("compute.host.FIRST_PAUSE", "s", "Before the first attempt to connect again; it doubles."),
+        Limit("compute.host.LONGEST_PAUSE", "s", "Between later attempts, a quarter more or less."),
+        Limit("compute.host.CHUNK", "", "Instances described by one call."),
+        Limit("compute.xml.MAX_XML", "bytes", "Of a domain's XML."),
+        Limit("compute.events.MAX_WAITING", "", "Events of all hosts waiting for the hub; beyond it, all are listed."),
+        Limit("compute.computes.STOP_TIMEOUT", "s", "For the connections to close when the service stops."),
+    ),
+    "One session": (
+        Limit("proxy.relay.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
+        Limit("proxy.relay.CLIENT_CHUNK", "bytes", "Read at once from the browser, and held for a slow VNC server."),
+        Limit("proxy.frames.MAX_FRAME_PAYLOAD", "bytes", "A frame may announce; none is ever gathered in memory."),
+        Limit("sessions.session.EXPLAIN_TIMEOUT", "s", "To find out why the VNC server closed the connection."),
+        Limit("proxy.relay.CLOSE_TIMEOUT", "s", "For what is still to be delivered, and for the answer to a close."),
+        Limit("proxy.relay.MAX_AFTER_CLOSE", "bytes", "Read and thrown away while waiting for that answer."),
+        Limit("proxy.errors.MAX_REASON_BYTES", "bytes", "Of a close reason (RFC 6455, 5.5)."),
+    ),
+}
+"""By heading."""
+
+
+def page() -> str:
+    """The whole page.
+
+    :raises ValueError: the code has no such constant
+    """
+    parts = [markdown.NOTICE, _INTRODUCTION]
+    for heading, limits in LIMITS.items():
+        rows = [(f"`{limit.constant}`", _shown(_value(limit.constant), limit.unit), limit.meaning) for limit in limits]
+        parts.append(f"## {heading}\n\n{markdown.table(('constant', 'value', 'of what'), rows)}")
+    return "\n".join(parts)
+
+
+def _value(constant: str) -> int | float:
+    module, _, name = constant.rpartition(".")
+    value = getattr(importlib.import_module(f"porthole.{module}"), name, None)
+    if not isinstance(value, int | float):
+        raise ValueError(f"porthole.{constant}, which script/reference/limits.py names, is no number")
+    return value
+
+
+def _shown(value: int | float, unit: str) -> str:
+    if unit == "bytes" and value >= _MIB and value % _MIB == 0:
+        return f"{value // _MIB} MiB"
+    if unit == "bytes" and value >= _KIB and value % _KIB == 0:
+        return f"{value // _KIB} KiB"
+    return f"{value:,g} {unit}".rstrip() if value < 10**6 else f"{value:,} {unit}".rstrip()
