@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import getpass
 import json
 import os
@@ -116,24 +117,42 @@ def _load(options: argparse.Namespace) -> config.Settings:
 def _serve(options: argparse.Namespace) -> None:
     settings = _load(options)
     # Imported here: the other commands need neither gunicorn nor libvirt.
-    from porthole.server import ConsoleApplication  # noqa: PLC0415
+    from porthole import server  # noqa: PLC0415
     from porthole.service import Service  # noqa: PLC0415
 
     log.configure(settings.debug)
     os.umask(0o027)  # what it writes is nobody else's
+    Service.check(settings)
+    server.check_certificate(settings)
+    _check_state(settings)
+    server.check_address(settings)
+    settings = dataclasses.replace(settings, max_sessions=server.sessions_that_fit(settings.max_sessions))
+    server.ConsoleApplication(settings, Service.build).run()
+
+
+def _check_state(settings: config.Settings) -> None:
+    from porthole.service import STORE  # noqa: PLC0415
+    from porthole.state import sqlite  # noqa: PLC0415
+
     try:
         settings.state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
-    except OSError as error:
-        raise StartError(f"option state_path in [DEFAULT] is {settings.state_path}: {error.strerror}.") from None
-    Service.check(settings)
-    ConsoleApplication(settings, Service.build).run()
+        sqlite.check(settings.state_path / STORE)
+    except (OSError, sqlite.StoreUnavailable) as error:
+        why = error.why if isinstance(error, sqlite.StoreUnavailable) else error.strerror
+        raise StartError(
+            f"option state_path in [DEFAULT] is {settings.state_path}, where the store does not work: {why}. It has to "
+            "be a folder that this user may write to; a store that is broken can be moved away, and open console URLs "
+            "and sign-ins are then lost."
+        ) from None
 
 
 def _config_check(options: argparse.Namespace) -> None:
+    from porthole import server  # noqa: PLC0415
     from porthole.service import Service  # noqa: PLC0415
 
     settings = _load(options)
     Service.check(settings)
+    server.check_certificate(settings)
     count = len(settings.computes)
     print(f"The configuration is good: {count} compute{'' if count == 1 else 's'}, {settings.novncproxy_base_url}")
 

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gc
+import json
 import os
+import resource
+import socket as stdlib_socket
 import ssl as stdlib_ssl
+import struct
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,14 +21,17 @@ import gevent
 import greenlet
 import pytest
 import structlog
+from cryptography.hazmat.primitives import serialization
 from gevent import socket, ssl
 from gevent.server import StreamServer
 
+from porthole import config, log, server
 from porthole.proxy.errors import OriginRefused
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.handler import REFUSAL, ConsoleHandler
 from porthole.proxy.relay import Ended, Relay
 from porthole.server import ConsoleServer
+from tests.certificates import make_certificate
 from tests.unit.proxy.wire import client_frame
 
 KEY = base64.b64encode(bytes(16)).decode()
@@ -56,11 +64,14 @@ class Service:
         )
         self.gate: Any = self
         self.requests: list[UpgradeRequest] = []
+        self.server: Any = None
         self.seen: list[Any] = []
+        self.admission_takes = 0.0
         self._vnc = vnc
 
     def admit(self, request: UpgradeRequest) -> Console:
         self.requests.append(request)
+        gevent.sleep(self.admission_takes)
         if request.token != TOKEN:
             raise OriginRefused
         return Console(socket.create_connection(self._vnc), self.seen)
@@ -109,14 +120,15 @@ def start(vnc: tuple[str, int]) -> Iterator[Start]:
     def begin(context: Any = None, **settings: Any) -> tuple[Service, tuple[str, int]]:
         service = Service(vnc, **settings)
         more = {"ssl_context": context} if context else {}
-        server = ConsoleServer(("127.0.0.1", 0), service, handler_class=ConsoleHandler, **more)
-        server.start()
-        servers.append(server)
-        return service, server.address
+        started = ConsoleServer(("127.0.0.1", 0), service, handler_class=ConsoleHandler, **more)
+        started.start()
+        servers.append(started)
+        service.server = started
+        return service, started.address
 
     yield begin
-    for server in servers:
-        server.stop(timeout=1)
+    for started in servers:
+        started.stop(timeout=1)
 
 
 def request(path: str = "/", *, token: str = TOKEN, **headers: str) -> bytes:
@@ -222,6 +234,51 @@ class TestUpgrade:
         assert b"BadUpgrade" in read_all(connect(address, request(**headers)))
         assert not service.requests
 
+    def test_the_time_that_the_gate_takes_is_not_the_clients(self, start: Start) -> None:
+        service, address = start(request_timeout=0.2)
+        service.admission_takes = 0.5
+        connection = connect(address, request())
+        assert read_head(connection).startswith(b"HTTP/1.1 101 ")
+        connection.close()
+
+    def test_after_another_request_on_the_same_connection(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + request() + client_frame(2, b"early"))
+        assert read_head(connection).startswith(b"HTTP/1.1 200 ")
+        assert connection.recv(4) == b"http"
+        assert read_head(connection).startswith(b"HTTP/1.1 101 ")
+        data = b""
+        while not data.endswith(b"early"):
+            data += connection.recv(100)
+        connection.close()
+
+    @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
+    def test_only_get(self, start: Start, method: str) -> None:
+        service, address = start()
+        read_all(connect(address, request().replace(b"GET", method.encode(), 1)))
+        assert not service.requests
+
+    def test_a_session_holds_no_request(self, start: Start) -> None:
+        service, address = start()
+        connection = connect(address, request(Cookie="a=" + "x" * 4000))
+        read_head(connection)
+        connection.recv(14)
+        handlers = [thing for thing in gc.get_objects() if isinstance(thing, ConsoleHandler)]
+        (handler,) = [thing for thing in handlers if "socket" in vars(thing)]
+        assert not handler.environ
+        assert not handler.headers
+        assert not [thing for thing in gc.get_referrers(handler.socket) if isinstance(thing, stdlib_socket.SocketIO)]
+        connection.close()
+        settle(service, 1)
+
+    def test_a_client_that_is_gone_before_the_101_leaves_nothing(self, start: Start) -> None:
+        service, address = start()
+        service.admission_takes = 0.2
+        connection = connect(address, request())
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        connection.close()
+        until(lambda: None in service.seen or any(isinstance(thing, Ended) for thing in service.seen))
+
     def test_elsewhere_the_upgrade_header_means_nothing(self, start: Start) -> None:
         _, address = start()
         connection = connect(address, request("/other"))
@@ -294,11 +351,123 @@ class TestNonsense:
         assert read_head(connection).startswith(b"HTTP/1.1 200")
         connection.close()
 
+    @pytest.mark.parametrize(
+        "head",
+        [
+            "Content-Length: 4\r\nContent-Length: 5",
+            "Content-Length: 4\r\nTransfer-Encoding: chunked",
+            "Transfer-Encoding: gzip, chunked",
+            "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity",
+            "Content-Length: +4",
+            "Content-Length: 1_0",
+            "Content-Length : 4",
+            "no header\r\nContent-Length: 4",
+            "X: y\r\n folded: z",
+            "X: y\rContent-Length: 4",
+            "Host: y",
+        ],
+    )
+    def test_a_head_that_can_be_read_in_two_ways_is_refused(self, start: Start, head: str) -> None:
+        """Request smuggling (RFC 9112 11.2): a server in front of this one may see another request."""
+        _, address = start()
+        inside = b"GET /inside HTTP/1.1\r\nHost: x\r\n\r\n"
+        sent = f"POST / HTTP/1.1\r\nHost: x\r\n{head}\r\n\r\n".encode() + inside
+        assert read_all(connect(address, sent)).split(b"\r\n", 1)[0] == b"HTTP/1.1 400 Bad Request"
+
+    def test_a_head_of_half_a_request_is_none(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        assert b" 200 " not in read_all(connection)
+
+    def test_headers_without_end_are_not_kept(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n")
+        with contextlib.suppress(ConnectionError):
+            for _ in range(1000):
+                connection.sendall(b"X: " + b"y" * 60_000 + b"\r\n")
+        assert b" 200 " not in read_all(connection)
+
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            b"GET / HTTP/1\r\n\r\n",
+            b"GET / HTTP/x.y\r\n\r\n",
+            b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 300 + b"\r\n",
+            b"GET / HTTP/1.1\r\nX: y",
+            b"nonsense\r\n",
+        ],
+    )
+    def test_what_clients_do_wrong_leaves_no_traceback(
+        self, start: Start, sent: bytes, capfd: pytest.CaptureFixture[str]
+    ) -> None:
+        _, address = start()
+        connection = connect(address, sent)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        gevent.sleep(0.02)
+        connection.close()
+        gevent.sleep(0.05)
+        assert "Traceback" not in capfd.readouterr().err
+
     def test_an_error_of_the_application_is_a_500(self, start: Start) -> None:
         _, address = start()
         assert read_all(connect(address, b"GET /broken HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")).startswith(
             b"HTTP/1.1 500 "
         )
+
+
+class TestCrowd:
+    """Clients that connect and say nothing do not keep others out."""
+
+    @pytest.fixture(autouse=True)
+    def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+
+    def test_the_one_that_is_quiet_for_longest_makes_room(self, start: Start) -> None:
+        _, address = start(request_timeout=60)
+        idle = [connect(address, b"GET / HT") for _ in range(20)]
+        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_head(connection).startswith(b"HTTP/1.1 200 ")
+        for one in idle[:15]:
+            assert read_all(one) == b""
+        for one in (*idle, connection):
+            one.close()
+
+    def test_in_tls_handshakes_too(self, start: Start, certificate: tuple[Path, Path]) -> None:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        _, address = start(context, request_timeout=60)
+        idle = [connect(address, b"\x16\x03") for _ in range(20)]
+        for one in idle[:15]:
+            assert read_all(one) == b""
+        for one in idle:
+            one.close()
+
+    def test_consoles_are_not_among_them(self, start: Start) -> None:
+        service, address = start(request_timeout=60)
+        sessions = [connect(address, request()) for _ in range(10)]
+        for session in sessions:
+            read_head(session)
+            session.recv(14)
+        idle = [connect(address) for _ in range(20)]
+        gevent.sleep(0.05)
+        for session in sessions:
+            session.sendall(client_frame(2, b"x"))
+            assert session.recv(10) == b"\x82\x01x"
+        for one in (*idle, *sessions):
+            one.close()
+        settle(service, 10)
+
+    def test_when_the_server_stops_nobody_is_waited_for(self, start: Start) -> None:
+        service, address = start(request_timeout=60)
+        kept = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        read_head(kept)
+        service.admission_takes = 0.2
+        answered = connect(address, request(token="no"))
+        gevent.sleep(0.05)
+        service.server.connections.close_idle()
+        assert read_all(kept) == b"http"
+        assert read_all(answered).startswith(b"HTTP/1.1 403 ")
 
 
 class TestLog:
@@ -319,9 +488,9 @@ class TestLog:
         with structlog.testing.capture_logs() as lines:
             _, address = start(request_timeout=0.5)
             connection = connect(address, sent)
-            gevent.sleep(0.1)
+            gevent.sleep(0.05)
             connection.close()
-            gevent.sleep(0.3)
+            until(lambda: lines)
         printed = capfd.readouterr()
         assert lines, "something was logged"
         assert TOKEN not in repr(lines) + printed.out + printed.err
@@ -372,6 +541,103 @@ class TestTls:
         assert not service.requests
 
 
+class TestBeforeTheStart:
+    def settings(self, **values: Any) -> Any:
+        return SimpleNamespace(
+            **{"cert": None, "key": None, "novncproxy_host": "127.0.0.1", "novncproxy_port": 0, **values}
+        )
+
+    def test_a_free_address_is_fine(self) -> None:
+        server.check_address(self.settings())
+        server.check_address(self.settings(novncproxy_host="localhost"))
+        server.check_address(self.settings(novncproxy_host="::"))
+
+    def test_a_port_in_use(self) -> None:
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen(1)
+            port = other.getsockname()[1]
+            with pytest.raises(
+                config.ConfigError, match=f"novncproxy_port in \\[vnc\\] are 127.0.0.1 and {port}.*in use"
+            ):
+                server.check_address(self.settings(novncproxy_port=port))
+
+    def test_unless_it_was_given_to_us_by_systemd(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("LISTEN_FDS", "1")
+        server.check_address(self.settings(novncproxy_host="192.0.2.1"))
+
+    @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid"])
+    def test_an_address_that_is_not_ours(self, host: str) -> None:
+        with pytest.raises(config.ConfigError, match=f"novncproxy_host .* {host} .*an address of this machine"):
+            server.check_address(self.settings(novncproxy_host=host))
+
+    def test_a_certificate_that_loads(self, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+        server.check_certificate(self.settings())
+        server.check_certificate(self.settings(cert=certificate[0], key=certificate[1]))
+        both = tmp_path / "both.pem"
+        both.write_bytes(certificate[0].read_bytes() + certificate[1].read_bytes())
+        server.check_certificate(self.settings(cert=both))
+
+    def test_one_that_does_not(self, certificate: tuple[Path, Path], tmp_path: Path) -> None:
+        other = make_certificate(tmp_path, "other")
+        nonsense = tmp_path / "nonsense.pem"
+        nonsense.write_text("nonsense")
+        key = serialization.load_pem_private_key(certificate[1].read_bytes(), None)
+        locked = tmp_path / "locked.pem"
+        locked.write_bytes(
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.BestAvailableEncryption(b"secret"),
+            )
+        )
+        for cert, key_file, why in (
+            (certificate[0], other[1], "key values mismatch"),
+            (certificate[0], None, "does not load|do not load"),
+            (nonsense, certificate[1], "do not load"),
+            (certificate[0], locked, "has a password"),
+            (certificate[0], tmp_path, "is a directory"),
+        ):
+            with pytest.raises(config.ConfigError, match=why) as caught:
+                server.check_certificate(self.settings(cert=cert, key=key_file))
+            assert str(cert) in str(caught.value)
+
+    def test_the_limit_of_open_files_is_raised_or_fewer_sessions_fit(self) -> None:
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+            assert server.sessions_that_fit(700) == 700
+            assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] == 1400 + 900 + 200
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, before)
+        with structlog.testing.capture_logs() as lines:
+            fitting = server.sessions_that_fit(10**9)
+        assert fitting < 10**9
+        assert lines[0]["sessions"] == fitting
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+def test_an_error_in_the_hub_is_one_line_of_json_without_values(capsys: pytest.CaptureFixture[str]) -> None:
+    hub = gevent.get_hub()
+    secret = "in-a-local-variable"
+
+    def fail() -> None:
+        local = secret
+        raise RuntimeError(f"a failure of {len(local)}")
+
+    log.configure(debug=True)
+    hub.print_exception = server.log_unhandled  # type: ignore[assignment, method-assign]
+    try:
+        gevent.spawn(fail).join()
+    finally:
+        del hub.print_exception
+        structlog.reset_defaults()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line)["event"] == "unhandled error"
+    assert json.loads(line)["exception"][0]["exc_value"] == f"a failure of {len(secret)}"
+    assert secret not in line
+
+
 def test_a_thousand_sessions_leave_no_greenlet_and_no_socket(start: Start) -> None:
     service, address = start()
 
@@ -395,15 +661,17 @@ def test_a_thousand_sessions_leave_no_greenlet_and_no_socket(start: Start) -> No
     for number in range(1000):
         session(close=number % 2 == 0)
     settle(service, 1001)
-    after = counts()
-    assert after[0] <= before[0]
-    assert after[1] <= before[1]
+    until(lambda: counts() <= before and counts()[1] <= before[1])
 
 
 def settle(service: Service, sessions: int) -> None:
     """Wait until so many sessions have ended."""
+    until(lambda: sum(isinstance(thing, Ended) for thing in service.seen) >= sessions)
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until something is so; the limit is far above what any machine needs."""
     end = time.monotonic() + 20
-    while sum(isinstance(thing, Ended) for thing in service.seen) < sessions:
+    while not condition():
         assert time.monotonic() < end
-        gevent.sleep(0.05)
-    gevent.sleep(0.1)
+        gevent.sleep(0.02)

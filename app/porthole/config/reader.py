@@ -114,9 +114,10 @@ class _Reader:
 
     def _origins(self) -> Iterator[str]:
         for origin in self._value("console", "allowed_origins"):
-            parts = urllib.parse.urlsplit(origin if "://" in origin else f"//{origin}")
             try:
+                parts = urllib.parse.urlsplit(origin if "://" in origin else f"//{origin}")
                 valid = bool(parts.hostname) and parts.path in ("", "/") and (parts.port or 1) > 0
+                valid = valid and parts.scheme in ("", "http", "https")
             except ValueError:
                 valid = False
             if not valid:
@@ -149,7 +150,7 @@ class _Reader:
         except cfg.ConfigFileValueError as error:
             reason = str(error).partition("is not valid: ")[2] or str(error)
             raise self._error(group, name, f"is not valid: {reason}. {expected(group, name)}") from None
-        except cfg.TemplateSubstitutionError as error:
+        except (cfg.TemplateSubstitutionError, cfg.NoSuchOptError) as error:
             raise self._error(group, name, f"is not valid: {error}.") from None
 
     def _str(self, group: str, name: str) -> str:

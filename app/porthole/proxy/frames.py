@@ -37,8 +37,9 @@ class Opcode(IntEnum):
     PONG = 0xA
 
 
-_DATA = frozenset((Opcode.CONTINUATION, Opcode.BINARY))
-_CONTROL = frozenset((Opcode.CLOSE, Opcode.PING, Opcode.PONG))
+# Plain numbers, for they are compared for each of a browser's frames.
+_CONTINUATION, _TEXT, _CLOSE = int(Opcode.CONTINUATION), int(Opcode.TEXT), int(Opcode.CLOSE)
+_KNOWN = frozenset(map(int, Opcode))
 
 
 def header(opcode: int, length: int) -> bytes:
@@ -88,7 +89,7 @@ class FrameParser:
         self._remaining = -1  # payload bytes still to come of this frame; -1 between frames
         self._offset = 0
         self._key = b""
-        self._opcode = Opcode.BINARY
+        self._opcode = int(Opcode.BINARY)
         self._control = b""
         self._in_message = False
 
@@ -117,7 +118,7 @@ class FrameParser:
                 position += take
                 self._offset += take
                 self._remaining -= take
-                if self._opcode in _DATA:
+                if self._opcode < _CLOSE:
                     out.append(payload)
                 else:
                     self._control += payload
@@ -138,8 +139,8 @@ class FrameParser:
         if not second & _MASKED:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "A client has to mask its frames (RFC 6455 5.1).")
         length = second & _LENGTH
-        extended = {_LENGTH_16: 2, _LENGTH_64: 8}.get(length, 0)
-        if first & _OPCODE in _CONTROL and extended:
+        extended = 0 if length < _LENGTH_16 else 2 if length == _LENGTH_16 else 8
+        if extended and first & _OPCODE >= _CLOSE:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "A control frame carries 125 bytes at most (RFC 6455 5.5).")
         size = 2 + extended + 4
         if extended:
@@ -149,10 +150,10 @@ class FrameParser:
         if end - position < size:
             return 0
         self._key = bytes(data[position + size - 4 : position + size])
-        self._opcode = Opcode(first & _OPCODE)
+        self._opcode = first & _OPCODE
         self._remaining = length
         self._offset = 0
-        if self._opcode in _DATA:
+        if self._opcode < _CLOSE:
             self._in_message = not first & _FIN
         return size
 
@@ -160,14 +161,14 @@ class FrameParser:
         opcode = first & _OPCODE
         if first & _RSV:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "A reserved bit is set and no extension was agreed on.")
-        if opcode == Opcode.TEXT:
+        if opcode == _TEXT:
             raise FrameError(CloseCode.UNSUPPORTED_DATA, "RFB is binary; text frames are not taken here.")
-        if opcode in _CONTROL:
+        if opcode not in _KNOWN:
+            raise FrameError(CloseCode.PROTOCOL_ERROR, f"Opcode {opcode} is reserved (RFC 6455 5.2).")
+        if opcode >= _CLOSE:
             if not first & _FIN:
                 raise FrameError(CloseCode.PROTOCOL_ERROR, "A control frame may not be fragmented (RFC 6455 5.5).")
-        elif opcode not in _DATA:
-            raise FrameError(CloseCode.PROTOCOL_ERROR, f"Opcode {opcode} is reserved (RFC 6455 5.2).")
-        elif (opcode == Opcode.CONTINUATION) != self._in_message:
+        elif (opcode == _CONTINUATION) != self._in_message:
             raise FrameError(CloseCode.PROTOCOL_ERROR, "A fragment is out of its order (RFC 6455 5.4).")
 
     @staticmethod
@@ -182,13 +183,13 @@ class FrameParser:
 
     def _end_of_frame(self) -> None:
         self._remaining = -1
-        if self._opcode in _DATA:
+        if self._opcode < _CLOSE:
             return
         payload, self._control = self._control, b""
-        if self._opcode == Opcode.CLOSE:
+        if self._opcode == _CLOSE:
             check_close(payload)
             self.closed = True
-        self.controls.append((self._opcode, payload))
+        self.controls.append((Opcode(self._opcode), payload))
 
 
 def check_close(payload: bytes) -> int:

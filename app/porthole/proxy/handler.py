@@ -12,13 +12,16 @@ What is closed here, each seen in gevent-websocket 0.10.1 (docs/decisions/0003):
   → its WebSocket object is never used: :class:`porthole.proxy.relay.Relay` has the
   connection to itself.
 
-And of gevent's pywsgi: no time limit on a request, and request lines, which hold tokens,
-in its log.
+And of gevent's pywsgi: no time limit on a request, 6 MB of headers, heads that two
+servers in a row may read differently (RFC 9112 11.2), tracebacks of clients' mistakes, and
+request lines, which hold tokens, in its log.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
+import re
 import time
 from typing import Any
 
@@ -29,6 +32,7 @@ from gevent.pywsgi import WSGIHandler
 from geventwebsocket.handler import WebSocketHandler
 
 from porthole.proxy import upgrade
+from porthole.proxy.connections import Connections
 from porthole.proxy.gate import Console, Gate
 from porthole.proxy.relay import Relay
 
@@ -38,13 +42,25 @@ REFUSAL = "porthole.refusal"
 ROUTE = "porthole.route"
 """Key in the WSGI environment where the application leaves the route's pattern, which is logged instead of the path."""
 
-_MAX_EARLY = 1024 * 1024
+MAX_HEAD = 64 * 1024
+"""Bytes of a request's header lines; browsers send some 2 KiB, and cookies of 4 KiB each at most."""
+
+_MAX_EARLY = 16 * 1024
+_HEADER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0\r]*\r?\n\Z")
+"""RFC 9112 5: no space before the colon, no bare CR, no folded line."""
+
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
+_BAD_REQUEST = ("400", b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
 
 log = structlog.get_logger("porthole.http")
 
 
 class RequestTimeout(gevent.Timeout):
     """The client did not send its whole request in time."""
+
+
+class BadRequest(ValueError):
+    """The request's head is not HTTP/1.1, or could be read in two ways."""
 
 
 class Subprotocol:
@@ -61,12 +77,19 @@ class Subprotocol:
 class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     """Handles a connection's requests: upgrades go through the gate, the rest to the application.
 
-    The server has, beside what pywsgi needs: ``gate``, ``buffers``, ``ping_interval``,
-    ``ping_timeout`` and ``request_timeout``.
+    The server has, beside what pywsgi needs: ``gate``, ``connections``, ``buffers``,
+    ``ping_interval``, ``ping_timeout`` and ``request_timeout``.
     """
 
+    # pywsgi's and gevent-websocket's, which are None between requests
     rfile: Any
     websocket: Any
+    environ: Any
+    headers: Any
+    application: Any
+    command: Any
+    code: Any
+    status: Any
     _timeout: RequestTimeout | None = None
 
     @property
@@ -75,10 +98,25 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         gate: Gate = self.server.gate
         return gate
 
-    # -- time limits
+    @property
+    def connections(self) -> Connections:
+        """Where this connection is, until it is a console's."""
+        connections: Connections = self.server.connections
+        return connections
+
+    # -- requests
+
+    def handle(self) -> None:
+        """Handle the connection's requests; a client that is gone is no error."""
+        with contextlib.suppress(OSError):
+            super().handle()
 
     def handle_one_request(self) -> Any:
         """Handle one request; a client that does not send it in time is cut off."""
+        if self.connections.closing:
+            return None
+        self.connections.waits(self.socket)
+        self.environ, self.command, self.status, self.code = {}, None, None, None
         self.socket.settimeout(self.server.request_timeout)
         timeout = self._timeout = RequestTimeout(self.server.request_timeout)
         timeout.start()
@@ -92,10 +130,43 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             timeout.close()
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """The request has been read and is being answered: its time limit is met."""
+        """The request has been read and is being answered."""
+        self._is_read()
+        return super().start_response(status, headers, exc_info)
+
+    def _is_read(self) -> None:
+        """The request's time limit is met."""
         if self._timeout is not None:
             self._timeout.close()
-        return super().start_response(status, headers, exc_info)
+
+    def MessageClass(self, rfile: Any, *_args: Any) -> Any:  # noqa: N802 - pywsgi's name
+        """The request's headers, out of :data:`MAX_HEAD` bytes at most.
+
+        :raises BadRequest: they end too early or never, or are not what RFC 9112 allows
+        """
+        lines = io.BytesIO()
+        while True:
+            line = rfile.readline(MAX_HEAD)
+            lines.write(line)
+            if not line.endswith(b"\n") or lines.tell() > MAX_HEAD:
+                raise BadRequest("The head of the request does not end.")
+            if line in (b"\r\n", b"\n"):
+                break
+            if not _HEADER.match(line):
+                raise BadRequest("A line of the head is no header.")
+        lines.seek(0)
+        headers = super().MessageClass(lines)
+        _check_framing(headers)
+        return headers
+
+    def read_request(self, raw_requestline: str) -> Any:
+        """Read the request's head.
+
+        :raises ValueError: it is no request of HTTP/1.0 or 1.1
+        """
+        if len(raw_requestline.split()) != 3:  # noqa: PLR2004 - method, target, version (RFC 9112 3)
+            raise BadRequest("A request line has three parts.")
+        return super().read_request(raw_requestline)
 
     # -- upgrades
 
@@ -107,12 +178,14 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
 
     def run_application(self) -> None:
         """Answer the request: an upgrade that the gate admits is relayed until its session ends."""
+        self.connections.answers()
         if not upgrade.is_upgrade(self.environ):
             self._answer()
             return
         self.close_connection = True
         try:
             upgrade.check_upgrade(self.environ, self.request_version)
+            self._is_read()
             console = self.gate.admit(upgrade.upgrade_request(self.environ, str(self.client_address[0])))
         except Exception as refusal:
             self.environ[REFUSAL] = refusal
@@ -134,10 +207,13 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         ended = None
         try:
             self._shake_hands()
+            early = self._early_bytes()
+            self._forget_request()
+            self.connections.leave()
             relay = Relay(
                 self.socket,
                 console.target,
-                early=self._early_bytes(),
+                early=early,
                 buffers=self.server.buffers,
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
@@ -159,7 +235,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         self.environ["wsgi.websocket"] = self.websocket = None
 
     def _early_bytes(self) -> bytes:
-        """What arrived together with the request and sits in pywsgi's reader, which is given up with its 8 KiB."""
+        """What arrived together with the request and sits in pywsgi's reader, 8 KiB at most."""
         self.socket.settimeout(0.0)
         early = bytearray()
         while len(early) < _MAX_EARLY:
@@ -170,8 +246,16 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             if not data:
                 break
             early += data
-        self.rfile = self.wsgi_input.rfile = io.BytesIO()
         return bytes(early)
+
+    def _forget_request(self) -> None:
+        """Let go of reader, environment and headers, which a session would hold for hours.
+
+        As long as there is a reader, the socket is not closed when it is told to.
+        """
+        self.rfile = self.wsgi_input.rfile = io.BytesIO()
+        self.environ, self.headers, self.response_headers = {}, None, None
+        self.requestline = self.path = self.application = self._timeout = None
 
     # -- the log, without request lines: they hold tokens
 
@@ -181,15 +265,26 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         log.info(
             "request",
             client=str(self.client_address[0]) if self.client_address else None,
-            method=self.command,
+            method=self.command if self.command in _METHODS else "other",
             route=environ.get(ROUTE),
-            status=self.code if self.status else None,
+            status=self.code or self._status_of_refusal(),
             seconds=round((self.time_finish or time.time()) - self.time_start, 4),
         )
+
+    def _status_of_refusal(self) -> int | None:
+        """pywsgi answers a request line that is too long without a code."""
+        return int(self.status) if isinstance(self.status, str) and self.status.isdigit() else None
 
     def log_error(self, msg: str, *_args: Any) -> None:
         """A request that cannot be parsed; pywsgi's own words quote it."""
         log.warning("request not understood", client=str(self.client_address[0]) if self.client_address else None)
+
+    def _handle_client_error(self, ex: Exception) -> tuple[str, bytes]:
+        """A head that cannot be parsed or does not come; pywsgi would print a traceback of most of them."""
+        if not (type(ex) is OSError or isinstance(ex, ConnectionError | TimeoutError)):
+            self.log_error("")
+        self.code = 400
+        return _BAD_REQUEST
 
     def handle_error(self, t: Any, v: Any, tb: Any) -> None:
         """An error that reached the server: logged with its traceback, answered with 500."""
@@ -209,3 +304,18 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             self.write(b"")
         except OSError:
             self.close_connection = True
+
+
+def _check_framing(headers: Any) -> None:
+    """Refuse what leaves room for two opinions on where a request ends (RFC 9112 6.3, request smuggling).
+
+    :raises BadRequest: there is such room
+    """
+    lengths = headers.get_all("content-length", [])
+    codings = headers.get_all("transfer-encoding", [])
+    if len(headers.get_all("host", [])) > 1:
+        raise BadRequest("There can be one Host.")
+    if len(lengths) > 1 or not all(length.isascii() and length.isdigit() for length in lengths):
+        raise BadRequest("Content-Length has to be one number.")
+    if codings and (lengths or [coding.lower() for coding in codings] != ["chunked"]):
+        raise BadRequest("Transfer-Encoding is chunked or nothing, and stands without Content-Length.")

@@ -11,7 +11,11 @@ control frame of each kind.
 
 from __future__ import annotations
 
+import fcntl
 import socket as stdlib_socket
+import struct
+import termios
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -34,7 +38,10 @@ from porthole.proxy.frames import (
 )
 
 CHUNK = 64 * 1024
-"""Bytes read at once, and the most that waits for a slow reader."""
+"""Bytes read at once from the VNC server, and the most of them that wait for a slow browser."""
+
+CLIENT_CHUNK = 16 * 1024
+"""The same for the browser. Its frames may be tiny, and nobody else gets a turn while those of one read are parsed."""
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for what is still to be delivered, and again for the browser's answer to a Close frame."""
@@ -81,7 +88,7 @@ class ReadBuffers:
         self.from_target = bytearray(MAX_SERVER_HEADER + CHUNK)
         self.from_target_view = memoryview(self.from_target)
         self.from_target_payload = self.from_target_view[MAX_SERVER_HEADER:]
-        self.from_client = bytearray(CHUNK)
+        self.from_client = bytearray(CLIENT_CHUNK)
         self.from_client_view = memoryview(self.from_client)
 
 
@@ -90,7 +97,7 @@ class Relay:
 
     :param client: the upgraded connection to the browser, plain or TLS
     :param target: the connection to the instance's VNC server
-    :param early: bytes that the client sent together with its upgrade request
+    :param early: the few bytes that the client sent together with its upgrade request
     :param buffers: the process's read buffers
     :param ping_interval: seconds of silence after which the browser is pinged
     :param ping_timeout: seconds to wait for any byte from it after that
@@ -126,8 +133,8 @@ class Relay:
         self._ended: Ended | None = None
         self._wake = Event()
         self._loop = get_hub().loop
-        self._heard_at: float = self._loop.now()
-        self._stalled_at = self._heard_at
+        self._heard_at = self._stalled_at = time.monotonic()
+        self._written = self._acknowledged = 0  # bytes on the browser's connection, those of its TCP's answers
         self._watchers: list[Any] = []
 
     def run(self) -> Ended:
@@ -174,6 +181,8 @@ class Relay:
             self._on_client_readable()
 
     def _on_client_readable(self) -> None:
+        if self._to_target:
+            return  # the VNC server has to take that first; its writable watcher comes back here
         view = self._buffers.from_client_view
         try:
             size = self._client.recv_into(view)
@@ -185,11 +194,11 @@ class Relay:
             self._end(Ended(CloseCode.NO_STATUS, "The browser closed the connection.", "client"))
             return
         self._from_client(view[:size])
-        if isinstance(self._client, ssl.SSLSocket) and self._client.pending() and not self._to_target:
+        if isinstance(self._client, ssl.SSLSocket) and self._client.pending():
             self._loop.run_callback(self._guarded(self._on_client_readable))
 
     def _from_client(self, data: bytes | memoryview) -> None:
-        self._heard_at = self._loop.now()
+        self._heard_at = time.monotonic()
         self._pinged_at = None
         payload = self._parser.feed(data)
         if payload:
@@ -256,7 +265,7 @@ class Relay:
         sent = self._send(self._target, payload)
         if sent < len(payload):
             self._to_target = payload[sent:]
-            self._stalled_at = self._loop.now()
+            self._stalled_at = time.monotonic()
             self._client_readable.stop()
             self._start(self._target_writable, self._on_target_writable)
 
@@ -264,9 +273,9 @@ class Relay:
         sent = self._send(self._target, self._to_target)
         self._to_target = self._to_target[sent:]
         if self._to_target:
-            self._stalled_at = self._loop.now() if sent else self._stalled_at
+            self._stalled_at = time.monotonic() if sent else self._stalled_at
             return
-        self._heard_at = self._loop.now()
+        self._heard_at = time.monotonic()
         self._target_writable.stop()
         self._start(self._client_readable, self._on_client_readable)
         if isinstance(self._client, ssl.SSLSocket) and self._client.pending():
@@ -276,13 +285,17 @@ class Relay:
 
     def _on_tick(self) -> None:
         """Keepalive: a browser that does not answer, or a VNC server that takes nothing, ends the session."""
-        now = self._loop.now()
+        now = time.monotonic()
         if self._to_target:
             # The browser is not being read from meanwhile, so neither its silence nor its leaving shows.
             if now - self._stalled_at >= self._ping_interval + self._ping_timeout:
                 self._end(
                     Ended(CloseCode.VNC_SERVER_CLOSED, "The instance's screen took no input for too long.", "service")
                 )
+        elif self._is_taking():
+            # A large picture on a slow line: the ping and its answer would be stuck behind it.
+            self._heard_at = now
+            self._pinged_at = None
         elif self._pinged_at is not None and now - self._pinged_at >= self._ping_timeout:
             self._end(Ended(CloseCode.CLIENT_SILENT, "The browser did not answer for too long.", "service"))
         elif self._pinged_at is None and now - self._heard_at >= self._ping_interval:
@@ -290,10 +303,16 @@ class Relay:
             self._ping = PING
             self._flush_client()
 
+    def _is_taking(self) -> bool:
+        """Whether the browser's TCP has acknowledged bytes since the last time, and others are still on their way."""
+        waiting = _unacknowledged(self._client)
+        before, self._acknowledged = self._acknowledged, self._written - waiting
+        return bool(waiting or self._to_client) and self._acknowledged > before
+
     def _send(self, side: socket, data: bytes | memoryview) -> int:
         """Write what fits; a peer that is gone ends the session."""
         try:
-            return int(side.send(data))
+            sent = int(side.send(data))
         except _WOULD_BLOCK:
             return 0
         except OSError:
@@ -302,6 +321,9 @@ class Relay:
             else:
                 self._end(Ended(0, "", "target"))
             return 0
+        if side is self._client:
+            self._written += sent
+        return sent
 
     def _end(self, ended: Ended) -> None:
         if self._ended is None:
@@ -344,10 +366,12 @@ class Relay:
                 self._deliver(self._target, self._to_target)
             if ended.by == "target":
                 # What the VNC server sent before it closed is delivered before the question why, which takes a moment.
-                self._deliver(self._client, self._to_client)
+                is_whole = self._deliver(self._client, self._to_client)
                 self._to_client = b""
                 code, reason = self._explain()
                 ended = Ended(code, reason, "target")
+                if not is_whole:
+                    return ended  # a Close frame would land inside the frame that the browser did not take
             self._say_goodbye(ended)
         finally:
             self._target.close()
@@ -387,6 +411,14 @@ class Relay:
         except OSError:
             return False
         return True
+
+
+def _unacknowledged(side: socket) -> int:
+    """Bytes that were written and not acknowledged by the peer's TCP (tcp(7), SIOCOUTQ); 0 when nobody can say."""
+    try:
+        return int(struct.unpack("i", fcntl.ioctl(side.fileno(), termios.TIOCOUTQ, bytes(4)))[0])
+    except OSError:
+        return 0
 
 
 def _no_delay(side: socket) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket as stdlib_socket
 
+import gevent
 from gevent.socket import create_connection, socket
 
 from porthole.proxy.errors import TargetUnreachable
@@ -25,7 +26,9 @@ def connect(host: str, port: int, timeout: float) -> socket:
     :raises TargetUnreachable: refused, no route, or not accepted in time
     """
     try:
-        target = create_connection((host, port), timeout=timeout)
+        # The limit is for all together: looking up the name, and each address that it has.
+        with gevent.Timeout(timeout, TimeoutError("timed out")):
+            target = create_connection((host, port), timeout=timeout)
     except OSError as error:
         raise TargetUnreachable(f"{host} port {port}: {error}") from None
     target.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE, 1)

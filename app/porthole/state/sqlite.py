@@ -40,6 +40,22 @@ class StoreUnavailable(Exception):
         self.why = why
 
 
+def check(path: Path) -> None:
+    """Open or create the database and try to write, in the calling thread: for the start, before anybody waits.
+
+    :raises StoreUnavailable: the store will not work
+    """
+    try:
+        connection = _open(path)
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+        finally:
+            connection.close()
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnavailable(f"{path}: {error}") from None
+
+
 class SqliteStore:
     """Issued tokens and ended sign-ins.
 

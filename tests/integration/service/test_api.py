@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from http.cookiejar import Cookie
+from typing import Any, cast
 
 import pytest
 import requests
@@ -133,7 +134,7 @@ class TestTheBrowsersSignIn:
         with requests.Session() as browser:
             credentials = {"username": "max", "password": appliance.passwords["max"]}
             assert browser.post(f"{appliance.url}/v1/session", json=credentials, timeout=10).status_code == 201
-            (cookie,) = browser.cookies
+            (cookie,) = cast(Iterable[Cookie], browser.cookies)
             assert cookie.has_nonstandard_attr("HttpOnly")
             assert cookie.get_nonstandard_attr("SameSite") == "Strict"
 

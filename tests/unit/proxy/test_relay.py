@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections.abc import Callable
@@ -22,6 +23,14 @@ Start = Callable[..., Dialogue]
 
 def close(code: int, reason: str = "") -> bytes:
     return client_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode())
+
+
+def until_stuck(d: Dialogue) -> None:
+    """Wait until TCP's buffers towards the browser are full."""
+    before = -1
+    while d.relay.traffic.to_client > before:
+        before = d.relay.traffic.to_client
+        gevent.sleep(0.1)
 
 
 class TestBothWays:
@@ -148,6 +157,26 @@ class TestKeepalive:
             d.browser.sendall(client_frame(Opcode.PONG))
         assert d.is_running
 
+    def test_a_browser_on_a_slow_line_is_not_given_up_while_it_takes_a_large_picture(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.1, ping_timeout=0.1)
+        d.browser.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        flood = gevent.spawn(d.vnc.sendall, bytes(20_000_000))
+        got = 0
+        while got < 20_000_000:
+            # It answers no ping: that would be read behind megabytes of pixels.
+            data = d.browser.recv(300_000)
+            assert data, f"given up after {got} bytes"
+            got += len(data)
+            gevent.sleep(0.005)
+        flood.get(timeout=10)
+
+    @pytest.mark.usefixtures("impatient")
+    def test_but_one_that_takes_nothing_is(self, dialogue: Start) -> None:
+        d = dialogue(ping_interval=0.1, ping_timeout=0.2)
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        assert d.ended().code == CloseCode.CLIENT_SILENT
+        flood.kill()
+
     def test_a_browser_that_does_not_answer_is_given_up(self, dialogue: Start) -> None:
         d = dialogue(ping_interval=0.1, ping_timeout=0.2)
         assert d.browser_gets_close() == (CloseCode.CLIENT_SILENT, "The browser did not answer for too long.")
@@ -199,6 +228,7 @@ class TestEnds:
         d.relay.end(CloseCode.NORMAL, "too late")
         assert d.browser_gets_close() == (4002, "An administrator ended this session.")
 
+    @pytest.mark.usefixtures("impatient")
     def test_even_when_the_browser_does_not_read(self, dialogue: Start) -> None:
         d = dialogue()
         flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
@@ -206,6 +236,32 @@ class TestEnds:
         d.relay.end(CloseCode.ENDED_BY_ADMINISTRATOR, "An administrator ended this session.")
         assert d.ended().code == 4002
         flood.kill()
+
+    @pytest.mark.usefixtures("impatient")
+    def test_no_close_frame_lands_inside_a_frame_that_the_browser_did_not_take(self, dialogue: Start) -> None:
+        def explain() -> tuple[int, str]:
+            reader.start()  # it begins to read when it is too late
+            gevent.sleep(0.1)
+            return CloseCode.INSTANCE_STOPPED, "The instance was shut down."
+
+        d = dialogue(explain=explain, client_buffer=8192)
+        data = bytearray()
+
+        def read() -> None:
+            with contextlib.suppress(ConnectionResetError):
+                while chunk := d.browser.recv(65536):
+                    data.extend(chunk)
+
+        reader = gevent.Greenlet(read)
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        until_stuck(d)
+        flood.kill()
+        d.vnc.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        d.vnc.close()
+        d.types(b"and this shows that it is gone")
+        assert d.ended().by == "target"
+        reader.join(timeout=10)
+        assert b"shut down" not in data
 
     @pytest.mark.parametrize(
         ("data", "code"),
@@ -251,6 +307,7 @@ class TestTls:
 
         return both
 
+    @pytest.mark.usefixtures("impatient")
     def test_megabytes_arrive_whole_both_ways(self, dialogue: Start, wrap: Callable[..., object]) -> None:
         d = dialogue(wrap=wrap)
         picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
@@ -265,6 +322,22 @@ class TestTls:
         frames_back = reader.get(timeout=10)
         assert b"".join(payload for opcode, payload in frames_back if opcode == Opcode.BINARY) == picture
         assert frames_back[-1][0] == Opcode.CLOSE
+
+    def test_early_bytes_that_the_vnc_server_does_not_take_at_once_are_not_lost(
+        self, dialogue: Start, wrap: Callable[..., tuple[socket.socket, socket.socket]]
+    ) -> None:
+        typed = os.urandom(1_000_000)
+        later = client_frame(Opcode.BINARY, typed[500_000:])
+
+        def wrap_and_send(browser: socket.socket, client: socket.socket) -> tuple[socket.socket, socket.socket]:
+            secure, service = wrap(browser, client)
+            gevent.spawn(secure.sendall, later)
+            gevent.sleep(0.05)
+            return secure, service
+
+        d = dialogue(wrap=wrap_and_send, early=client_frame(Opcode.BINARY, typed[:500_000]), target_buffer=65536)
+        gevent.sleep(0.05)
+        assert d.vnc_gets(len(typed)) == typed
 
     def test_a_browser_that_does_not_read_still_types(self, dialogue: Start, wrap: Callable[..., object]) -> None:
         d = dialogue(wrap=wrap)

@@ -9,7 +9,7 @@ from pathlib import Path
 import gevent
 import pytest
 
-from porthole.state.sqlite import SqliteStore, StoreUnavailable
+from porthole.state.sqlite import SqliteStore, StoreUnavailable, check
 
 NOW = 1_700_000_000
 
@@ -118,3 +118,31 @@ class TestTrouble:
         other.close()
         writing.get(timeout=10)
         assert store.is_token_live("t1")
+
+
+class TestCheckAtTheStart:
+    def test_a_good_store_is_created_or_left_as_it_is(self, path: Path) -> None:
+        check(path)
+        store = SqliteStore(path, clock=lambda: NOW)
+        add_token(store)
+        store.close()
+        check(path)
+        assert SqliteStore(path, clock=lambda: NOW).is_token_live("t1")
+
+    def test_a_file_that_is_no_database(self, path: Path) -> None:
+        path.write_text("nonsense\n" * 200)
+        with pytest.raises(StoreUnavailable) as caught:
+            check(path)
+        assert str(path) in caught.value.why
+
+    def test_a_store_of_a_newer_release(self, path: Path) -> None:
+        with sqlite3.connect(path) as connection:
+            connection.execute("PRAGMA user_version = 99")
+        connection.close()
+        with pytest.raises(StoreUnavailable) as caught:
+            check(path)
+        assert "version 99" in caught.value.why
+
+    def test_a_folder_that_is_none(self, tmp_path: Path) -> None:
+        with pytest.raises(StoreUnavailable):
+            check(tmp_path / "none" / "store.sqlite")

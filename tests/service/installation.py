@@ -1,0 +1,97 @@
+"""The service without any compute host, for tests of its process alone: no root, no libvirtd."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+from porthole import cli
+
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).resolve().parents[1])}
+
+
+class Installation:
+    """A folder with all that a configuration names, and the commands run on it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "novnc" / "core").mkdir(parents=True)
+        (folder / "novnc" / "core" / "rfb.js").touch()
+        assert cli.main(["keys", "add", str(folder / "token.keys")]) == 0
+        (folder / "htpasswd").touch(0o600)
+        (folder / "roles").touch(0o600)
+        self.port = free_port()
+        self.processes: list[subprocess.Popen[str]] = []
+
+    def configure(self, **default: object) -> Path:
+        """Write the configuration, without any compute."""
+        options = {"novnc_path": self.folder / "novnc", "state_path": self.folder / "state", **default}
+        path = self.folder / "porthole.conf"
+        path.write_text(
+            "\n".join(
+                [
+                    "[DEFAULT]",
+                    *(f"{name} = {value}" for name, value in options.items()),
+                    "[vnc]",
+                    "novncproxy_host = 127.0.0.1",
+                    f"novncproxy_port = {self.port}",
+                    "[consoleauth]",
+                    f"token_key_file = {self.folder / 'token.keys'}",
+                    "[api]",
+                    f"http_basic_auth_user_file = {self.folder / 'htpasswd'}",
+                    f"http_basic_auth_role_file = {self.folder / 'roles'}",
+                ]
+            )
+        )
+        return path
+
+    def serve(self, **default: object) -> subprocess.Popen[str]:
+        """Start the service as an operator does."""
+        process = subprocess.Popen(
+            [sys.executable, "-m", "porthole", "serve", "--config-file", str(self.configure(**default))],
+            env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.processes.append(process)
+        return process
+
+    def refusal(self, **default: object) -> str:
+        """What it says when it does not start: one sentence, and nothing of a traceback."""
+        process = self.serve(**default)
+        out, err = process.communicate(timeout=30)
+        assert process.returncode == 1
+        assert not out
+        (line,) = err.splitlines()
+        assert line.startswith("porthole: option")
+        return line
+
+    def answers(self) -> None:
+        """Wait until the service answers."""
+        end = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=5) as answer:
+                    assert json.load(answer) == {"status": "ok"}
+                return
+            except OSError:
+                assert time.monotonic() < end
+                time.sleep(0.05)
+
+    def end(self) -> None:
+        """End what still runs."""
+        for process in self.processes:
+            if process.poll() is None:
+                process.kill()
+            process.communicate(timeout=10)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])

@@ -1,0 +1,278 @@
+"""Admission: what is asked in which order, and that nothing of a refused connection stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import gevent
+import pytest
+from gevent import socket
+from gevent.server import StreamServer
+
+from porthole.auth.errors import Forbidden
+from porthole.auth.principal import Principal, Role
+from porthole.compute.errors import ComputeUnavailable, InstanceNotFound, InstanceNotRunning
+from porthole.compute.model import ConnectInfo, Instance, PowerState
+from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
+from porthole.consoleauth.keys import KeyRing
+from porthole.consoleauth.tokens import ConsoleAuth
+from porthole.metrics import Metrics
+from porthole.proxy.errors import OriginRefused, TargetUnreachable, TooManySessions
+from porthole.proxy.gate import UpgradeRequest
+from porthole.proxy.origin import OriginPolicy
+from porthole.sessions.admission import Admission
+from porthole.sessions.registry import Sessions
+from porthole.state.sqlite import SqliteStore
+
+ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
+INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
+
+
+class VncServer:
+    """Listens, and notices what becomes of its connections."""
+
+    def __init__(self) -> None:
+        self._taken = self._open = 0
+        self._server = StreamServer(("127.0.0.1", 0), self._take)
+        self._server.start()
+        self.port = int(self._server.server_port or 0)
+
+    def _take(self, connection: socket.socket, _address: object) -> None:
+        self._taken += 1
+        self._open += 1
+        connection.recv(1)
+        self._open -= 1
+
+    def accepted(self, count: int) -> bool:
+        """Whether so many connections came; each has had the time to."""
+        gevent.sleep(0.02)
+        return self._taken == count
+
+    def all_closed(self) -> bool:
+        """Whether each connection that came has been closed; waits for it."""
+        end = time.monotonic() + 10
+        while time.monotonic() < end and (self._open or not self._taken):
+            gevent.sleep(0.01)
+        return bool(self._taken) and not self._open
+
+    def stop(self) -> None:
+        self._server.stop(timeout=1)
+
+
+class Instances:
+    """Instances as libvirt would report them, one answer after the other."""
+
+    def __init__(self, port: int) -> None:
+        self.domain_id, self.port = 1, port
+        self.asked = 0
+        self.error: Exception | None = None
+        self.before_the_second_answer: Callable[[], None] = lambda: None
+
+    def connect_info(self, instance_id: str) -> ConnectInfo:
+        assert instance_id == ID
+        self.asked += 1
+        if self.asked % 2 == 0:
+            self.before_the_second_answer()
+        if self.error is not None:
+            raise self.error
+        return ConnectInfo(INSTANCE, "127.0.0.1", self.port, self.domain_id)
+
+    def power_state(self, instance_id: str) -> PowerState | None:
+        assert instance_id == ID
+        return PowerState.RUNNING
+
+
+class World:
+    """An admission and all around it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.now = time.time()
+        self.vnc = VncServer()
+        self.instances = Instances(self.vnc.port)
+        self.store = SqliteStore(folder / "store", clock=lambda: self.now)
+        self.console_auth = ConsoleAuth(KeyRing((b"k" * 32,)), self.store, 600, clock=lambda: self.now)
+        self.metrics = Metrics()
+        self.sessions = Sessions(2, self.metrics)
+        self.principal: Principal | None = Principal("max", "p", frozenset({Role.MEMBER}))
+        self.issued = self.console_auth.authorize(instance_id=ID, console_type="novnc", user_id="max", project_id="p")
+        self.admission = self.make()
+
+    def make(self, *, enforce_session_timeout: bool = False) -> Admission:
+        return Admission(
+            console_auth=self.console_auth,
+            find_principal=lambda user: self.principal if user == "max" else None,
+            instances=self.instances,
+            sessions=self.sessions,
+            origins=OriginPolicy("http://127.0.0.1:6080/vnc_auto.html", ()),
+            connect_timeout=2.0,
+            enforce_session_timeout=enforce_session_timeout,
+        )
+
+    def request(self, *, token: str | None = "", origin: str | None = None) -> UpgradeRequest:
+        return UpgradeRequest(
+            scheme="http",
+            host="127.0.0.1:6080",
+            origin=origin,
+            token=self.issued.token if token == "" else token,
+            client="192.0.2.9",
+        )
+
+    def refused(self, error: type[Exception], **request: str | None) -> None:
+        """The upgrade is refused with this error, and leaves no place taken."""
+        with pytest.raises(error):
+            self.admission.admit(self.request(**request))
+        assert len(self.sessions) == 0
+        assert self.places() == 2
+
+    def places(self) -> int:
+        """How many more sessions are taken."""
+        count = 0
+        try:
+            while True:
+                self.sessions.reserve()
+                count += 1
+        except TooManySessions:
+            pass
+        for _ in range(count):
+            self.sessions.release()
+        return count
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    world = World(tmp_path)
+    yield world
+    world.vnc.stop()
+    world.store.close()
+
+
+def test_a_good_request_becomes_a_session_connected_to_the_instance(world: World) -> None:
+    session = world.admission.admit(world.request(origin="http://127.0.0.1:6080"))
+    assert (session.claims, session.info.instance, session.client) == (world.issued.claims, INSTANCE, "192.0.2.9")
+    assert world.vnc.accepted(1)
+    assert session.target.getpeername()[1] == world.vnc.port
+    assert len(world.sessions) == 1
+    session.target.close()
+    session.ended(None)
+    session.ended(None)
+    assert len(world.sessions) == 0
+    assert world.places() == 2
+    assert world.metrics.registry.get_sample_value("porthole_sessions") == 0
+
+
+class TestOrder:
+    """Each check is reached only when all before it were passed: whoever fails early learns nothing of the rest."""
+
+    def test_the_origin_is_first(self, world: World) -> None:
+        for token in (None, "nonsense", world.issued.token):
+            world.refused(OriginRefused, token=token, origin="http://evil.example")
+        assert world.instances.asked == 0
+
+    def test_then_the_token(self, world: World) -> None:
+        world.principal = None
+        world.refused(TokenMissing, token=None)
+        world.refused(TokenInvalid, token=world.issued.token + "x")
+        world.store.revoke_token(world.issued.claims.token_id)
+        world.refused(TokenInvalid)
+        world.now += 600
+        world.refused(TokenExpired)
+        assert world.instances.asked == 0
+
+    def test_then_the_person(self, world: World) -> None:
+        world.sessions.end_all(1001, "no more places")
+        world.principal = None
+        with pytest.raises(TokenInvalid):
+            world.admission.admit(world.request())
+        world.principal = Principal("max", "p", frozenset({Role.READER}))
+        with pytest.raises(Forbidden):
+            world.admission.admit(world.request())
+        assert world.instances.asked == 0
+
+    def test_then_the_limit(self, world: World) -> None:
+        first, second = (world.admission.admit(world.request()) for _ in range(2))
+        asked = world.instances.asked
+        with pytest.raises(TooManySessions):
+            world.admission.admit(world.request())
+        assert world.instances.asked == asked
+        for session in (first, second):
+            session.target.close()
+            session.ended(None)
+        assert world.places() == 2
+
+    @pytest.mark.parametrize(
+        "error",
+        [InstanceNotFound(ID), InstanceNotRunning(ID, PowerState.SHUTDOWN), ComputeUnavailable("c1", "timed out")],
+    )
+    def test_then_the_instance(self, world: World, error: Exception) -> None:
+        world.instances.error = error
+        world.refused(type(error))
+        assert world.vnc.accepted(0)
+
+    def test_then_its_vnc_server(self, world: World) -> None:
+        with socket.socket() as unused:
+            unused.bind(("127.0.0.1", 0))
+            world.instances.port = unused.getsockname()[1]
+            world.refused(TargetUnreachable)
+
+    def test_while_somebody_is_being_admitted_the_place_is_taken(self, world: World) -> None:
+        seen = []
+        world.instances.before_the_second_answer = lambda: seen.append(world.places())
+        world.admission.admit(world.request()).ended(None)
+        assert seen == [1]
+
+
+class TestPortReuse:
+    """CVE-2013-0335: the port is another guest's by the time the connection stands."""
+
+    def test_the_instance_was_started_anew_meanwhile(self, world: World) -> None:
+        def restart() -> None:
+            world.instances.domain_id = 2
+
+        world.instances.before_the_second_answer = restart
+        world.refused(TargetUnreachable)
+        assert world.vnc.accepted(1)
+        assert world.vnc.all_closed()
+
+    def test_it_went_to_another_port(self, world: World) -> None:
+        def move() -> None:
+            world.instances.port = 1
+
+        world.instances.before_the_second_answer = move
+        world.refused(TargetUnreachable)
+        assert world.vnc.all_closed()
+
+    @pytest.mark.parametrize("error", [InstanceNotFound(ID), ComputeUnavailable("c1", "timed out")])
+    def test_it_went_away_or_nobody_can_say(self, world: World, error: Exception) -> None:
+        def go() -> None:
+            world.instances.error = error
+
+        world.instances.before_the_second_answer = go
+        world.refused(type(error))
+        assert world.vnc.all_closed()
+
+    def test_the_handler_was_killed_meanwhile(self, world: World) -> None:
+        world.instances.before_the_second_answer = lambda: gevent.sleep(60)
+        admitting = gevent.spawn(world.admission.admit, world.request())
+        gevent.sleep(0.1)
+        assert world.vnc.accepted(1)
+        admitting.kill()
+        assert world.vnc.all_closed()
+        assert world.places() == 2
+
+
+class TestDescribe:
+    def test_it_says_what_a_token_would_open_and_takes_no_place(self, world: World) -> None:
+        assert world.admission.describe(world.issued.token) == (world.issued.claims, INSTANCE)
+        assert world.vnc.accepted(0)
+
+    def test_it_refuses_as_an_upgrade_would(self, world: World) -> None:
+        with pytest.raises(TokenMissing):
+            world.admission.describe(None)
+        world.instances.error = InstanceNotFound(ID)
+        with pytest.raises(InstanceNotFound):
+            world.admission.describe(world.issued.token)
+        world.principal = None
+        with pytest.raises(TokenInvalid):
+            world.admission.describe(world.issued.token)

@@ -1,0 +1,295 @@
+"""The configuration: what is read, in which order, and that each error says where it is and what would be right."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from porthole import config
+from porthole.config import ComputeSettings, ConfigError, Settings
+from porthole.config.options import COMPUTE_OPTS, GROUPS
+
+COMPUTE = "[compute:c1]\nconnection_uri = qemu+tcp://192.0.2.11/system\nserver_proxyclient_address = 192.0.2.11\n"
+
+
+class Folder:
+    """A folder with the files that a configuration names, and with configurations that name them."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        for name in ("token.keys", "htpasswd", "roles", "cert.pem", "key.pem"):
+            (path / name).touch()
+        (path / "novnc" / "core").mkdir(parents=True)
+        (path / "novnc" / "core" / "rfb.js").touch()
+
+    @property
+    def needed(self) -> dict[str, dict[str, str]]:
+        """The options whose defaults are files that a test machine has not."""
+        return {
+            "DEFAULT": {"novnc_path": str(self.path / "novnc")},
+            "consoleauth": {"token_key_file": str(self.path / "token.keys")},
+            "api": {
+                "http_basic_auth_user_file": str(self.path / "htpasswd"),
+                "http_basic_auth_role_file": str(self.path / "roles"),
+            },
+        }
+
+    def file(
+        self, options: dict[str, dict[str, str]] | None = None, more: str = "", name: str = "porthole.conf"
+    ) -> Path:
+        """A good configuration with these options changed, and with more lines at its end."""
+        sections = self.needed
+        for section, values in (options or {}).items():
+            sections.setdefault(section, {}).update(values)
+        lines = [
+            line
+            for section, values in sections.items()
+            for line in (f"[{section}]", *(f"{option} = {value}" for option, value in values.items()))
+        ]
+        return self.plain("\n".join(lines) + "\n" + more, name)
+
+    def plain(self, text: str, name: str) -> Path:
+        path = self.path / name
+        path.write_text(text)
+        return path
+
+    def load(self, options: dict[str, dict[str, str]] | None = None, more: str = "") -> Settings:
+        return config.load([self.file(options, more)])
+
+    def refusal(self, options: dict[str, dict[str, str]] | None = None, more: str = "") -> str:
+        """Why it is refused; the message always names the file."""
+        file = self.file(options, more)
+        with pytest.raises(ConfigError) as caught:
+            config.load([file])
+        message = str(caught.value)
+        assert message.startswith(f"{file}: ")
+        return message.removeprefix(f"{file}: ")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    return Folder(tmp_path)
+
+
+class TestValues:
+    def test_nothing_but_the_files_gives_the_documented_defaults(self, folder: Folder) -> None:
+        settings = folder.load()
+        assert (settings.my_ip, settings.novncproxy_host, settings.novncproxy_port) == ("127.0.0.1", "0.0.0.0", 6080)
+        assert settings.novncproxy_base_url == "http://127.0.0.1:6080/vnc_auto.html"
+        assert (settings.token_ttl, settings.enforce_session_timeout) == (600, False)
+        assert (settings.cert, settings.key, settings.web) == (None, None, None)
+        assert settings.allowed_origins == ()
+        assert settings.computes == ()
+
+    def test_the_base_url_follows_address_port_and_tls(self, folder: Folder) -> None:
+        assert folder.load(
+            {"DEFAULT": {"my_ip": "192.0.2.1"}, "vnc": {"novncproxy_port": "80"}}
+        ).novncproxy_base_url == ("http://192.0.2.1:80/vnc_auto.html")
+        assert folder.load({"DEFAULT": {"my_ip": "2001:db8::1"}}).novncproxy_base_url == (
+            "http://[2001:db8::1]:6080/vnc_auto.html"
+        )
+        tls = folder.load({"DEFAULT": {"cert": str(folder.path / "cert.pem"), "my_ip": "c.example"}})
+        assert tls.novncproxy_base_url == "https://c.example:6080/vnc_auto.html"
+
+    def test_one_option_may_use_another_as_in_nova(self, folder: Folder) -> None:
+        settings = folder.load(
+            {
+                "DEFAULT": {"my_ip": "192.0.2.1"},
+                "vnc": {"novncproxy_host": "$my_ip", "novncproxy_base_url": "https://$my_ip/console"},
+            }
+        )
+        assert (settings.novncproxy_host, settings.novncproxy_base_url) == ("192.0.2.1", "https://192.0.2.1/console")
+
+    def test_several_computes_in_one_file(self, folder: Folder) -> None:
+        assert folder.load(more=COMPUTE + COMPUTE.replace("c1", "c2").replace(".11", ".12")).computes == (
+            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11"),
+            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12"),
+        )
+
+    def test_origins_are_hosts_ports_and_urls(self, folder: Folder) -> None:
+        settings = folder.load(
+            {"console": {"allowed_origins": "dash.example, dash.example:8443, HTTPS://Dash.example/, [2001:db8::1]:80"}}
+        )
+        assert settings.allowed_origins == (
+            "dash.example",
+            "dash.example:8443",
+            "https://dash.example",
+            "[2001:db8::1]:80",
+        )
+
+
+class TestFilesAndFolders:
+    def test_the_last_file_wins_and_files_of_folders_come_after_in_the_order_of_their_names(
+        self, folder: Folder
+    ) -> None:
+        first = folder.file(
+            {"consoleauth": {"token_ttl": "1"}, "proxy": {"max_sessions": "1"}, "vnc": {"enabled": "0"}}
+        )
+        second = folder.plain("[proxy]\nmax_sessions = 2\n[consoleauth]\ntoken_ttl = 2\n", "second.conf")
+        conf_d = folder.path / "conf.d"
+        conf_d.mkdir()
+        (conf_d / "20-b.conf").write_text("[consoleauth]\ntoken_ttl = 4\n")
+        (conf_d / "10-a.conf").write_text("[consoleauth]\ntoken_ttl = 3\n")
+        (conf_d / "30-c.conf.off").write_text("[consoleauth]\ntoken_ttl = 5\n")
+        settings = config.load([first, second], [conf_d])
+        assert (settings.token_ttl, settings.max_sessions, settings.vnc_enabled) == (4, 2, False)
+
+    def test_a_compute_may_have_a_file_of_its_own(self, folder: Folder) -> None:
+        conf_d = folder.path / "conf.d"
+        conf_d.mkdir()
+        for name in ("c2", "c1"):
+            (conf_d / f"{name}.conf").write_text(COMPUTE.replace("c1", name))
+        assert [compute.name for compute in config.load([folder.file()], [conf_d]).computes] == ["c1", "c2"]
+
+    def test_the_error_names_the_file_whose_value_counts(self, folder: Folder) -> None:
+        good, bad = (
+            folder.file({"consoleauth": {"token_ttl": "60"}}),
+            folder.plain("[consoleauth]\ntoken_ttl=x", "b.conf"),
+        )
+        with pytest.raises(ConfigError, match=rf"^{re.escape(str(bad))}: option token_ttl in \[consoleauth\]"):
+            config.load([good, bad])
+
+    def test_a_file_that_is_not_there(self, tmp_path: Path) -> None:
+        with pytest.raises(ConfigError, match=r"none\.conf: there is no such configuration file.*config sample"):
+            config.load([tmp_path / "none.conf"])
+
+    def test_a_folder_that_is_not_there(self, folder: Folder) -> None:
+        with pytest.raises(ConfigError, match=r"none\.d: there is no such folder .*--config-dir"):
+            config.load([folder.file()], [folder.path / "none.d"])
+
+    @pytest.mark.parametrize("text", [b"\xff\xfe", b"no section = 1\n", b"[vnc\n", b"[vnc]\nnonsense\n"])
+    def test_a_file_that_is_no_configuration(self, tmp_path: Path, text: bytes) -> None:
+        path = tmp_path / "bad.conf"
+        path.write_bytes(text)
+        with pytest.raises(ConfigError, match=rf"^{re.escape(str(path))}: "):
+            config.load([path])
+
+
+class TestUnknown:
+    def test_a_section_with_a_suggestion(self, folder: Folder) -> None:
+        message = folder.refusal(more="[consoleaut]\ntoken_ttl = 1\n")
+        assert message.startswith("section [consoleaut] is unknown. Did you mean [consoleauth]?")
+        assert "[compute:NAME]" in message
+
+    def test_an_option_with_a_suggestion(self, folder: Folder) -> None:
+        message = folder.refusal({"consoleauth": {"token_tll": "60"}})
+        assert message.startswith("option token_tll in [consoleauth] is unknown. Did you mean token_ttl?")
+
+    def test_an_option_of_another_section(self, folder: Folder) -> None:
+        assert "It belongs into [consoleauth]." in folder.refusal({"vnc": {"token_ttl": "60"}})
+
+    def test_an_option_of_a_compute(self, folder: Folder) -> None:
+        message = folder.refusal(more=COMPUTE + "conection_uri = x\n")
+        assert message.startswith("option conection_uri in [compute:c1] is unknown. Did you mean connection_uri?")
+
+
+class TestWrong:
+    @pytest.mark.parametrize(
+        ("section", "option", "value", "right"),
+        [
+            ("DEFAULT", "my_ip", "not an address", "a host name or an IP address"),
+            ("DEFAULT", "ssl_only", "perhaps", "true or false"),
+            ("vnc", "enabled", "2", "true or false"),
+            ("vnc", "novncproxy_port", "0", "a whole number from 1 to 65535"),
+            ("vnc", "novncproxy_port", "65536", "a whole number from 1 to 65535"),
+            ("vnc", "novncproxy_port", "http", "a whole number from 1 to 65535"),
+            ("vnc", "novncproxy_base_url", "ftp://c.example/", "a URL such as https://"),
+            ("vnc", "novncproxy_base_url", "http://[::1", "a URL such as https://"),
+            ("consoleauth", "token_ttl", "0", "a whole number of 1 or more"),
+            ("consoleauth", "token_ttl", "10m", "a whole number of 1 or more"),
+            ("consoleauth", "token_ttl", "", "a whole number of 1 or more"),
+            ("api", "auth_strategy", "keystone", "http_basic"),
+            ("proxy", "ping_interval", "soon", "a number of 0.1 or more"),
+            ("libvirt", "call_timeout", "0", "a number of 0.1 or more"),
+            ("DEFAULT", "state_path", "", "It has to be text: Folder of the store"),
+            ("vnc", "novncproxy_host", "$no_such_option", "no_such_option"),
+        ],
+    )
+    def test_a_value(self, folder: Folder, section: str, option: str, value: str, right: str) -> None:
+        message = folder.refusal({section: {option: value}})
+        assert message.startswith(f"option {option} in [{section}] ")
+        assert right in message
+
+    @pytest.mark.parametrize("url", ["https://c.example/vnc.html?a=b", "https://c.example/#here"])
+    def test_a_base_url_with_a_query(self, folder: Folder, url: str) -> None:
+        assert "no ?query and no #fragment" in folder.refusal({"vnc": {"novncproxy_base_url": url}})
+
+    @pytest.mark.parametrize(
+        "origin", ["https://", "a/b", "host:port", "http://[::1", ":80", "https://a.example/page", "ftp://a"]
+    )
+    def test_an_origin(self, folder: Folder, origin: str) -> None:
+        message = folder.refusal({"console": {"allowed_origins": f"good.example,{origin}"}})
+        assert message.startswith("option allowed_origins in [console] ")
+        assert "host, host:port or scheme://host:port" in message
+
+    def test_tls_only_without_tls(self, folder: Folder) -> None:
+        message = folder.refusal({"DEFAULT": {"ssl_only": "true"}})
+        assert message.startswith("option ssl_only in [DEFAULT] is true and cert is not set")
+
+    @pytest.mark.parametrize(
+        ("section", "option", "hint"),
+        [
+            ("consoleauth", "token_key_file", "porthole keys add "),
+            ("api", "http_basic_auth_user_file", "porthole user add "),
+            ("api", "http_basic_auth_role_file", "porthole user add "),
+            ("DEFAULT", "cert", ""),
+            ("DEFAULT", "key", ""),
+            ("DEFAULT", "web", ""),
+            ("DEFAULT", "novnc_path", "@novnc/novnc"),
+        ],
+    )
+    def test_a_file_that_is_missing(self, folder: Folder, section: str, option: str, hint: str) -> None:
+        missing = folder.path / "missing"
+        message = folder.refusal({section: {option: str(missing)}})
+        assert message.startswith(f"option {option} in [{section}] is {missing}, ")
+        assert hint in message
+
+    @pytest.mark.parametrize("uri", ["192.0.2.11", "qemu+tls:/system", "Qemu://x", "://x", "qemu+a+b://x"])
+    def test_a_libvirt_uri(self, folder: Folder, uri: str) -> None:
+        message = folder.refusal(more=COMPUTE.replace("qemu+tcp://192.0.2.11/system", uri))
+        assert message.startswith(f"option connection_uri in [compute:c1] is {uri!r}")
+        assert "qemu+tls://c1/system" in message
+
+    @pytest.mark.parametrize("option", ["connection_uri", "server_proxyclient_address"])
+    def test_half_a_compute(self, folder: Folder, option: str) -> None:
+        lines = [line for line in COMPUTE.splitlines() if not line.startswith(option)]
+        assert folder.refusal(more="\n".join(lines)).startswith(f"option {option} in [compute:c1] is not set.")
+
+    @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "a" * 255])
+    def test_the_name_of_a_compute(self, folder: Folder, name: str) -> None:
+        assert "as a host name has" in folder.refusal(more=COMPUTE.replace("c1", name))
+
+
+class TestSample:
+    def test_it_loads_back_with_every_value_as_the_default(self, folder: Folder) -> None:
+        needed = {option: value for values in folder.needed.values() for option, value in values.items()}
+        lines = []
+        for line in config.sample().partition("#[compute:NAME]")[0].splitlines():
+            option, equals, value = line.removeprefix("#").partition(" = ")
+            is_option = line.startswith("#") and not line.startswith("# ") and equals
+            # Options without a default stay commented.
+            lines.append(f"{option} = {needed.get(option, value)}" if is_option and value else line)
+        path = folder.plain("\n".join(lines), "sample.conf")
+        shown, plain = config.load([path]), folder.load()
+        for field in fields(Settings):
+            assert getattr(shown, field.name) == getattr(plain, field.name), field.name
+
+    def test_as_it_is_only_the_files_are_missing(self, folder: Folder) -> None:
+        path = folder.plain(config.sample(), "sample.conf")
+        with pytest.raises(ConfigError, match=r"there is no such file|is missing"):
+            config.load([path])
+
+    def test_its_compute_is_one(self, folder: Folder) -> None:
+        text = config.sample().partition("#[compute:NAME]")[2]
+        options = re.findall(r"^#(\w+ = .+)$", text, re.MULTILINE)
+        (compute,) = folder.load(more="[compute:NAME]\n" + "\n".join(options)).computes
+        assert compute == ComputeSettings("NAME", "qemu+tls://NAME/system", "192.0.2.11")
+
+    def test_every_option_has_its_help(self) -> None:
+        for options in (*GROUPS.values(), COMPUTE_OPTS):
+            for option in options:
+                assert option.help
+                assert f"#{option.name} =" in config.sample()
