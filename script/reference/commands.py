@@ -16,8 +16,8 @@ _WIDTH = "100"
 _INTRODUCTION = """\
 # Commands
 
-Every command ends with status 0, with 1 after an error that it tells in a sentence on standard error, and with 2 when its
-arguments are not understood.
+Every command ends with status 0, with 1 after an error that it tells in a sentence on standard error, and with 2 when
+its arguments are not understood.
 """
 
 

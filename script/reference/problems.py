@@ -13,9 +13,10 @@ _INTRODUCTION = """\
 
 ## Problems
 
-A refused request is answered with one of these as a problem of RFC 9457: `application/problem+json` with `type`, `title`,
-`status`, `detail` and `code`. The code does not change between releases; title and detail may. A browser that opens an
-address by itself gets the same words as a short page. A WebSocket upgrade is refused in the same way, before the 101.
+A refused request is answered with one of these as a problem of RFC 9457: `application/problem+json` with `type`,
+`title`, `status`, `detail` and `code`. The code does not change between releases; title and detail may. A browser that
+opens an address by itself gets the same words as a short page. A WebSocket upgrade is refused in the same way, before
+the 101.
 """
 
 _OTHER = """\
@@ -40,11 +41,11 @@ Porthole's own; the others are those of RFC 6455, 7.4.1.
 """
 
 _WHY: dict[CloseCode, str] = {
-    CloseCode.NORMAL: "The browser closed the connection without a code of its own.",
+    CloseCode.NORMAL: "The browser ended the session.",
     CloseCode.GOING_AWAY: "The service stops or starts anew. A browser whose page is closed sends this code too.",
     CloseCode.PROTOCOL_ERROR: "The browser's frames broke RFC 6455.",
     CloseCode.UNSUPPORTED_DATA: "The browser sent a text frame; RFB is binary.",
-    CloseCode.NO_STATUS: "Never sent. In the log and the metrics: the browser left without a code.",
+    CloseCode.NO_STATUS: "Never sent. In the log and the metrics: the browser ended the session and gave no code.",
     CloseCode.INVALID_PAYLOAD: "The browser sent a close reason that is not UTF-8.",
     CloseCode.TOO_BIG: "The browser announced a frame larger than is taken.",
     CloseCode.INTERNAL_ERROR: "An error of the service itself; its log has it.",
