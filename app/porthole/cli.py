@@ -7,6 +7,7 @@ import dataclasses
 import getpass
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except BrokenPipeError:
         return 1
+    except KeyboardInterrupt:
+        print(file=sys.stderr)
+        return 128 + signal.SIGINT
     return 0
 
 
@@ -171,8 +175,12 @@ def _password_from_stdin() -> str:
 
 
 def _password_asked_for(name: str) -> str:
-    password = getpass.getpass(f"Password of {name}: ")
-    if getpass.getpass("The same again: ") != password:
+    try:
+        password = getpass.getpass(f"Password of {name}: ")
+        again = getpass.getpass("The same again: ")
+    except EOFError:
+        raise users.UserError("The password was not given; a program passes it with --password-stdin.") from None
+    if again != password:
         raise users.UserError("The two passwords differ; nothing was changed.")
     return password
 

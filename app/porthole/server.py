@@ -24,7 +24,7 @@ from porthole.proxy.gate import Gate
 from porthole.proxy.handler import ConsoleHandler
 from porthole.proxy.relay import ReadBuffers
 
-GRACEFUL_TIMEOUT = 10
+GRACEFUL_TIMEOUT = 15
 """Seconds that requests have to end when the service is stopped; sessions are told at once."""
 
 MAX_CONNECTIONS = 900

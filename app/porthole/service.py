@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gevent
+
 from porthole import __version__
 from porthole.api.app import create_app
 from porthole.auth.htpasswd import HtpasswdAuthenticator
@@ -23,6 +25,9 @@ from porthole.state.sqlite import SqliteStore
 from porthole.web.pages import create_blueprint
 
 STORE = "porthole.sqlite"
+
+STOP_TIMEOUT = 8.0
+"""Seconds that sessions have to end; less than the server gives its requests."""
 
 
 class Service:
@@ -88,8 +93,10 @@ class Service:
         return self._app(environ, start_response)
 
     def stop(self) -> None:
-        """Tell every browser that the service stops, and let go of the computes."""
+        """Tell every browser that the service stops; when the sessions are over, let go of the computes."""
         self._sessions.end_all(CloseCode.GOING_AWAY, "The service is being restarted. Connect again in a moment.")
+        # A session whose guest has just stopped asks its compute why.
+        gevent.with_timeout(STOP_TIMEOUT, self._sessions.wait_until_over, timeout_value=None)
         self._computes.stop()
         self._authenticator.close()
 

@@ -33,7 +33,7 @@ def parser() -> argparse.ArgumentParser:
         prog="script/test",
         usage="script/test [PART ...] [-- PYTEST ARGUMENTS]",
         description="Run the tests: all parts, or those that are named.",
-        epilog="parts:\n" + "\n".join(lines) + "\n\n'script/test references' makes the generated files anew instead.",
+        epilog="parts:\n" + "\n".join(lines) + "\n\n'script/test references' makes the generated pages anew instead.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     it.add_argument("parts", nargs="*", metavar="PART", type=_part_name)
@@ -61,8 +61,7 @@ def main(argv: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
     if "references" in names:
-        checks.write_references(CHECKOUT, python)
-        return 0
+        return _call([str(CHECKOUT / "script" / "generate_reference")], {**_environment(python), "PYTHON": str(python)})
     failed = _run(chosen, python, pytest_arguments, progress)
     if failed:
         progress.say(f"script/test: FAILED: {', '.join(failed)}")

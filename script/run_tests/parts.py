@@ -41,7 +41,7 @@ _HOSTS = (
 PARTS = (
     Part(
         "lint",
-        "format, style, types, import rules, shell scripts, generated references",
+        "format, style, types, import rules, shell scripts",
         None,
         (*debian.PYTHON_NEEDS, program("shellcheck", "shellcheck")),
     ),

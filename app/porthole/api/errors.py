@@ -28,7 +28,7 @@ from porthole.compute.errors import (
 )
 from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
 from porthole.metrics import Metrics
-from porthole.proxy.errors import BadUpgrade, OriginRefused, TargetUnreachable, TooManySessions
+from porthole.proxy.errors import BadUpgrade, OriginRefused, ServiceStopping, TargetUnreachable, TooManySessions
 from porthole.proxy.handler import REFUSAL
 from porthole.state.sqlite import StoreUnavailable
 
@@ -74,6 +74,7 @@ TABLE: dict[type[Exception], Kind] = {
     OriginRefused: Kind(403, "origin-refused", "Page from another site"),
     BadUpgrade: Kind(400, "bad-request", "Not a WebSocket upgrade"),
     TooManySessions: Kind(503, "too-many-sessions", "Too many open consoles", retry_after=10),
+    ServiceStopping: Kind(503, "service-stopping", "The service is being restarted", retry_after=5),
     TargetUnreachable: Kind(503, "compute-unavailable", "The instance's screen cannot be reached", retry_after=5),
     StoreUnavailable: Kind(503, "store-unavailable", "The service cannot reach its records", retry_after=5),
 }

@@ -1,1 +1,1 @@
-
+"""Step 2: who is asking, and may they."""

@@ -80,7 +80,7 @@ def probe(where: Endpoint, addresses: list[str], timeout: float) -> None:
                 else:
                     return
     except TimeoutError:
-        problem = f"did not answer within {timeout:g} s"
+        problem = f"did not answer within {timeout:.1f} s"
     raise ProbeError(f"{where.host} port {where.port}: {problem}")
 
 

@@ -67,8 +67,11 @@ class TokenStore(Protocol):
     ) -> None:  # fmt: skip
         """Record a token before anybody has it; the arguments are those of :class:`Claims`."""
 
-    def is_token_live(self, token_id: str) -> bool:
-        """Whether the token was issued here and is not revoked."""
+    def is_token_live(
+        self, *, token_id: str, instance_id: str, console_type: str, mode: str,
+        user_id: str, project_id: str, expires: int,
+    ) -> bool:  # fmt: skip
+        """Whether a token that says exactly this was issued here and is not revoked."""
 
 
 class ConsoleAuth:
@@ -116,7 +119,7 @@ class ConsoleAuth:
         claims = self._verify(token)
         if claims.expires <= int(self._clock()):
             raise TokenExpired(claims.instance_id)
-        if not self._store.is_token_live(claims.token_id):
+        if not self._store.is_token_live(**asdict(claims)):
             raise TokenInvalid
         return claims
 

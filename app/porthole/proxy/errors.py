@@ -4,6 +4,7 @@ UpgradeRefused              the request gets an HTTP status and no session
 ├── BadUpgrade              it is no WebSocket upgrade of RFC 6455 (400, or 426 for another version)
 ├── OriginRefused           the page that asks comes from elsewhere (403)
 ├── TooManySessions         this service has as many as it takes (503)
+├── ServiceStopping         this service admits nobody any more (503)
 └── TargetUnreachable       the instance's VNC server does not accept (503)
 FrameError                  the browser broke the protocol; closed with a code of RFC 6455 7.4.1
 """
@@ -65,6 +66,13 @@ class TooManySessions(UpgradeRefused):
 
     def __init__(self) -> None:
         super().__init__("As many consoles are open as this service takes. Try again in a little while.")
+
+
+class ServiceStopping(UpgradeRefused):
+    """The service was told to stop."""
+
+    def __init__(self) -> None:
+        super().__init__("This service is being restarted. Try again in a few seconds.")
 
 
 class TargetUnreachable(UpgradeRefused):

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 
 import structlog
+from gevent.event import Event
 
 from porthole.metrics import Metrics
-from porthole.proxy.errors import CloseCode, TooManySessions
+from porthole.proxy.errors import CloseCode, ServiceStopping, TooManySessions
 from porthole.proxy.relay import Ended
 from porthole.sessions.session import Session
 
@@ -30,6 +31,8 @@ class Sessions:
         self._places = 0
         self._live: set[Session] = set()
         self._stopping = False
+        self._nobody = Event()
+        self._nobody.set()
 
     def __len__(self) -> int:
         return len(self._live)
@@ -38,8 +41,11 @@ class Sessions:
         """Take a place, before the work of admitting somebody is begun.
 
         :raises TooManySessions: there is none
+        :raises ServiceStopping: nobody is admitted any more
         """
-        if self._places >= self._limit or self._stopping:
+        if self._stopping:
+            raise ServiceStopping
+        if self._places >= self._limit:
             raise TooManySessions
         self._places += 1
 
@@ -50,6 +56,7 @@ class Sessions:
     def add(self, session: Session) -> None:
         """A session has begun, in a place that was reserved."""
         self._live.add(session)
+        self._nobody.clear()
         self._metrics.sessions.inc()
         self._metrics.sessions_started.inc()
         log.info("session admitted", **_described(session))
@@ -57,9 +64,12 @@ class Sessions:
     def forget(self, session: Session, ended: Ended | None) -> None:
         """A session is over; its place is free."""
         self._live.discard(session)
+        if not self._live:
+            self._nobody.set()
         self._places -= 1
         to_client, to_target = session.relayed
-        code = ended.code if ended else CloseCode.INTERNAL_ERROR
+        ended = ended or _untold(session)
+        code = ended.code
         self._metrics.sessions.dec()
         self._metrics.sessions_ended.labels(str(code) if code in _OUR_CODES else "other").inc()
         self._metrics.relayed_bytes.labels("to_browser").inc(to_client)
@@ -68,8 +78,8 @@ class Sessions:
             "session ended",
             **_described(session),
             code=code,
-            reason=ended.reason if ended else "The session did not start.",
-            by=ended.by if ended else "service",
+            reason=ended.reason,
+            by=ended.by,
             seconds=round(time.time() - session.started_at, 3) if session.started_at else 0,
             bytes_to_client=to_client,
             bytes_to_target=to_target,
@@ -80,6 +90,17 @@ class Sessions:
         self._stopping = True
         for session in list(self._live):
             session.end(code, reason)
+
+    def wait_until_over(self) -> None:
+        """Wait until there is no session; the caller limits the time."""
+        self._nobody.wait()
+
+
+def _untold(session: Session) -> Ended:
+    """The end of a session whose relay has told none: it never ran, or was cut off when the service's time was over."""
+    if session.started_at is None:
+        return Ended(CloseCode.INTERNAL_ERROR, "The session did not start.", "service")
+    return Ended(CloseCode.GOING_AWAY, "The session was cut off.", "service")
 
 
 def _described(session: Session) -> dict[str, str]:

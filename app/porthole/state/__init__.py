@@ -1,1 +1,1 @@
-
+"""Beside the flow: the store of issued tokens and ended sign-ins."""

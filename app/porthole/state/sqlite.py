@@ -110,15 +110,24 @@ class SqliteStore:
 
         self._run(write)
 
-    def is_token_live(self, token_id: str) -> bool:
-        """Whether the token was recorded here and is not revoked.
+    def is_token_live(
+        self, *, token_id: str, instance_id: str, console_type: str, mode: str,
+        user_id: str, project_id: str, expires: int,
+    ) -> bool:  # fmt: skip
+        """Whether exactly this was recorded here and is not revoked.
+
+        All of it is compared: who has got hold of a key can sign what he likes under the id of a token of his own.
 
         :raises StoreUnavailable: nobody can say
         """
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires)
 
         def read(connection: sqlite3.Connection) -> bool:
-            query = "SELECT 1 FROM tokens WHERE token_id = ? AND revoked = 0"
-            return connection.execute(query, (token_id,)).fetchone() is not None
+            query = (
+                "SELECT 1 FROM tokens WHERE token_id = ? AND instance_id = ? AND console_type = ? AND mode = ? "
+                "AND user_id = ? AND project_id = ? AND expires = ? AND revoked = 0"
+            )
+            return connection.execute(query, row).fetchone() is not None
 
         return self._run(read)
 

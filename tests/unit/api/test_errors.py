@@ -18,7 +18,14 @@ from porthole.auth.errors import AuthError, Forbidden, NotAuthenticated, TooBusy
 from porthole.compute.errors import ComputeError, ComputeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.compute.model import PowerState
 from porthole.consoleauth.errors import TokenError, TokenExpired, TokenInvalid, TokenMissing
-from porthole.proxy.errors import BadUpgrade, OriginRefused, TargetUnreachable, TooManySessions, UpgradeRefused
+from porthole.proxy.errors import (
+    BadUpgrade,
+    OriginRefused,
+    ServiceStopping,
+    TargetUnreachable,
+    TooManySessions,
+    UpgradeRefused,
+)
 from porthole.proxy.handler import REFUSAL
 from porthole.state.sqlite import StoreUnavailable
 from tests.unit.api.conftest import ADMIN, MEMBER, NO_ONE, WEB, Api, nova
@@ -42,6 +49,7 @@ REFUSALS: list[tuple[Exception, int, str]] = [
     (ComputeUnavailable("compute-a", "timed out"), 503, "compute-unavailable"),
     (TargetUnreachable("192.0.2.11:5901 refused the connection"), 503, "compute-unavailable"),
     (TooManySessions(), 503, "too-many-sessions"),
+    (ServiceStopping(), 503, "service-stopping"),
     (StoreUnavailable("disk full at /var/lib/x"), 503, "store-unavailable"),
 ]
 

@@ -15,7 +15,7 @@ from porthole.compute.errors import ComputeUnavailable
 from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.consoleauth.tokens import Claims
 from porthole.metrics import Metrics
-from porthole.proxy.errors import CloseCode, TooManySessions
+from porthole.proxy.errors import CloseCode, ServiceStopping, TooManySessions
 from porthole.proxy.relay import Ended, ReadBuffers, Relay
 from porthole.sessions import session as session_module
 from porthole.sessions.registry import Sessions
@@ -114,7 +114,7 @@ class TestEnds:
         for live in lives:
             assert live.told() == (1001, "The service is being restarted.")
         assert len(sessions) == 0
-        with pytest.raises(TooManySessions):
+        with pytest.raises(ServiceStopping):
             sessions.reserve()
 
     def test_before_the_101_there_is_nobody_to_tell(self, sessions: Sessions) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
@@ -21,6 +22,14 @@ def add_token(store: SqliteStore) -> None:
     )  # fmt: skip
 
 
+def is_live(store: SqliteStore, **changes: Any) -> bool:
+    said = {
+        "token_id": "t1", "instance_id": "i", "console_type": "novnc", "mode": "full",
+        "user_id": "ann", "project_id": "p", "expires": NOW + 600,
+    }  # fmt: skip
+    return store.is_token_live(**{**said, **changes})
+
+
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "store.sqlite"
@@ -33,17 +42,25 @@ def store(path: Path) -> SqliteStore:
 
 class TestTokens:
     def test_a_recorded_token_is_live_until_it_is_revoked(self, store: SqliteStore) -> None:
-        assert not store.is_token_live("t1")
+        assert not is_live(store)
         add_token(store)
-        assert store.is_token_live("t1")
+        assert is_live(store)
         assert store.revoke_token("t1")
-        assert not store.is_token_live("t1")
+        assert not is_live(store)
         assert not store.revoke_token("t1")
+
+    @pytest.mark.parametrize(
+        "changes",
+        [{"instance_id": "j"}, {"user_id": "bob"}, {"mode": "view"}, {"project_id": "q"}, {"expires": NOW + 601}],
+    )
+    def test_a_leaked_key_cannot_give_its_id_to_other_claims(self, store: SqliteStore, changes: dict[str, Any]) -> None:
+        add_token(store)
+        assert not is_live(store, **changes)
 
     def test_it_outlives_the_process(self, store: SqliteStore, path: Path) -> None:
         add_token(store)
         store.close()
-        assert SqliteStore(path, clock=lambda: NOW).is_token_live("t1")
+        assert is_live(SqliteStore(path, clock=lambda: NOW))
 
     def test_the_same_token_twice_is_an_error(self, store: SqliteStore) -> None:
         add_token(store)
@@ -117,7 +134,7 @@ class TestTrouble:
         other.execute("COMMIT")
         other.close()
         writing.get(timeout=10)
-        assert store.is_token_live("t1")
+        assert is_live(store)
 
 
 class TestCheckAtTheStart:
@@ -127,7 +144,7 @@ class TestCheckAtTheStart:
         add_token(store)
         store.close()
         check(path)
-        assert SqliteStore(path, clock=lambda: NOW).is_token_live("t1")
+        assert is_live(SqliteStore(path, clock=lambda: NOW))
 
     def test_a_file_that_is_no_database(self, path: Path) -> None:
         path.write_text("nonsense\n" * 200)

@@ -18,6 +18,7 @@ for (const [code, state, retry] of [
   ['console-type-unavailable', 'refused', null],
   ['compute-unavailable', 'unreachable', 'unreachable'],
   ['too-many-sessions', 'unreachable', 'unreachable'],
+  ['service-stopping', 'unreachable', 'unreachable'],
   ['store-unavailable', 'unreachable', 'unreachable'],
   ['not-authenticated', 'refused', null],
   ['forbidden', 'refused', null],

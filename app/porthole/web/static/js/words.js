@@ -83,6 +83,13 @@ const PROBLEMS = {
     retry: 'unreachable',
     offer: 'again',
   },
+  'service-stopping': {
+    state: 'unreachable',
+    title: 'The service is being restarted',
+    text: 'It is back in a moment.',
+    retry: 'unreachable',
+    offer: 'again',
+  },
   forbidden: { state: 'refused', title: 'You may not open this console', text: 'Your role does not allow it.' },
   'not-authenticated': { state: 'refused', title: 'Not signed in', text: 'Sign in to go on.', offer: 'new' },
   'bad-request': {
