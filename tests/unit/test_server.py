@@ -315,7 +315,9 @@ class TestPatience:
     def test_a_body_that_nobody_reads_ends_the_connection(self, start: Start) -> None:
         _, address = start()
         head = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n"
-        assert read_all(connect(address, head)).startswith(b"HTTP/1.1 200")
+        answer = read_all(connect(address, head))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert b"\r\nConnection: close\r\n" in answer, "or the client would send its next request there"
 
     def test_a_session_has_no_such_limit(self, start: Start) -> None:
         _, address = start(request_timeout=0.2)

@@ -130,9 +130,15 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             timeout.close()
 
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
-        """The request has been read and is being answered."""
+        """The request has been read and is being answered; the client is told when its connection ends with that."""
         self._is_read()
+        if self._has_unread_body() and not any(name.lower() == "connection" for name, _ in headers):
+            headers = [*headers, ("Connection", "close")]
         return super().start_response(status, headers, exc_info)
+
+    def _has_unread_body(self) -> bool:
+        body = self.wsgi_input
+        return bool(body.chunked_input or body.position < (body.content_length or 0))
 
     def _is_read(self) -> None:
         """The request's time limit is met."""

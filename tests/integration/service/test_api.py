@@ -23,6 +23,11 @@ def version(number: str) -> dict[str, str]:
     return {"OpenStack-API-Version": f"compute {number}"}
 
 
+def listed(appliance: Appliance) -> list[dict[str, Any]]:
+    servers: list[dict[str, Any]] = appliance.call("GET", "/v2.1/servers/detail").json()["servers"]
+    return servers
+
+
 def fault(answer: requests.Response) -> tuple[int, str, str]:
     """Status, Nova's name of the fault, and its message."""
     ((name, body),) = answer.json().items()
@@ -51,13 +56,16 @@ class TestNovasCalls:
         RfbClient(appliance.upgrade(token_of(console["url"]))).handshake().close()
         assert appliance.call("POST", path, json={"remote_console": VNC}, headers=version("2.5")).status_code == 404
 
-    def test_servers_are_listed_with_their_state(self, appliance: Appliance, hosts: Hosts) -> None:
+    def test_servers_are_listed_with_their_state(
+        self, appliance: Appliance, hosts: Hosts, eventually: Callable[[Callable[[], object]], None]
+    ) -> None:
         running = hosts[0].start_guest("a-running", metadata_name="Nova's name")
         off = hosts[1].start_guest("b-off", persistent=True)
         off.destroy()
         paused = hosts[1].start_guest("c-paused")
         paused.pause()
-        servers = appliance.call("GET", "/v2.1/servers/detail").json()["servers"]
+        eventually(lambda: {one["status"] for one in listed(appliance)} == {"ACTIVE", "SHUTOFF", "PAUSED"})
+        servers = listed(appliance)
         assert {(one["id"], one["name"], one["status"]) for one in servers} == {
             (running.uuid, "Nova's name", "ACTIVE"),
             (off.uuid, "b-off", "SHUTOFF"),
@@ -115,14 +123,21 @@ class TestThePlainCall:
             assert set(answer.json()) == {"url", "token_id", "expires_at", "instance"}
             assert answer.json()["instance"] == {"id": guest.uuid, "name": "web-1"}
 
-    def test_a_name_that_two_instances_have(self, appliance: Appliance, hosts: Hosts) -> None:
+    def test_a_name_that_two_instances_have(
+        self, appliance: Appliance, hosts: Hosts, eventually: Callable[[Callable[[], object]], None]
+    ) -> None:
         guests = [host.start_guest("same") for host in hosts]
+        # Each compute tells of its guest by itself; until both have, there is only one of that name.
+        eventually(lambda: len(appliance.call("GET", "/v1/instances").json()["instances"]) == len(guests))
         answer = appliance.call("POST", "/v1/consoles", json={"instance": "same"})
         assert (answer.status_code, answer.json()["code"]) == (409, "instance-ambiguous")
         assert all(guest.uuid in answer.json()["detail"] for guest in guests)
 
-    def test_a_reader_lists_and_opens_none(self, appliance: Appliance, hosts: Hosts) -> None:
+    def test_a_reader_lists_and_opens_none(
+        self, appliance: Appliance, hosts: Hosts, eventually: Callable[[Callable[[], object]], None]
+    ) -> None:
         hosts[0].start_guest("web-1")
+        eventually(lambda: appliance.call("GET", "/v1/instances", "rea").json()["instances"])
         assert [one["name"] for one in appliance.call("GET", "/v1/instances", "rea").json()["instances"]] == ["web-1"]
         answer = appliance.call("POST", "/v1/consoles", "rea", json={"instance": "web-1"})
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

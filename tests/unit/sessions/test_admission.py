@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -31,7 +32,7 @@ INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
 
 
 class VncServer:
-    """Listens, and notices what becomes of its connections."""
+    """Greets, and notices what becomes of its connections."""
 
     def __init__(self) -> None:
         self._taken = self._open = 0
@@ -42,7 +43,9 @@ class VncServer:
     def _take(self, connection: socket.socket, _address: object) -> None:
         self._taken += 1
         self._open += 1
-        connection.recv(1)
+        with contextlib.suppress(ConnectionResetError):
+            connection.sendall(b"RFB 003.008\n")
+            connection.recv(1)
         self._open -= 1
 
     def accepted(self, count: int) -> bool:
