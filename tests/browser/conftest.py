@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from tests.browser.console import Console
 from tests.browser.watch import Watch
@@ -41,6 +41,7 @@ def chromium(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iter
     wrapper = tmp_path_factory.mktemp("chromium") / "chromium"
     wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(network.browser.command([program]))} "$@"\n')
     wrapper.chmod(0o755)
+    expect.set_options(timeout=TIMEOUT_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=wrapper, args=ARGUMENTS, timeout=2 * TIMEOUT_MS)
         yield browser

@@ -14,6 +14,7 @@ import websocket
 
 from tests.certificates import make_certificate
 from tests.hosts import ComputeHost, Guest, Network
+from tests.hosts.screen import is_up
 from tests.service import Appliance
 from tests.service.rfb import RfbClient
 
@@ -41,6 +42,7 @@ def test_a_console_url_leads_to_the_guests_screen_and_keyboard(
     appliance: Appliance, hosts: Hosts, eventually: Eventually
 ) -> None:
     guest = hosts[0].start_guest("web-1")
+    eventually(lambda: is_up(guest))  # the size of the screen changes as it boots
     url = appliance.console_url("web-1")
     assert url.startswith(f"{appliance.url}/vnc_auto.html?path=%3Ftoken%3D")
     client = appliance.open_console("web-1")
@@ -240,9 +242,10 @@ class TestEnds:
 
 
 def test_tls_to_the_browser_and_plain_beside_it(
-    start_appliance: Callable[..., Appliance], hosts: Hosts, network: Network, tmp_path: Path
+    start_appliance: Callable[..., Appliance], hosts: Hosts, network: Network, tmp_path: Path, eventually: Eventually
 ) -> None:
-    hosts[0].start_guest("web-1")
+    guest = hosts[0].start_guest("web-1")
+    eventually(lambda: is_up(guest))
     appliance = start_appliance(certificate=make_certificate(tmp_path, network.appliance_ip))
     url = appliance.console_url("web-1")
     assert url.startswith("https://")

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tests.hosts import ComputeHost
+from tests.hosts.screen import is_up
 from tests.service import Appliance, RfbClient
 
 Hosts = tuple[ComputeHost, ComputeHost]
@@ -33,8 +34,11 @@ def pss(pid: int) -> int:
     return int(match[1])
 
 
-def test_from_asking_for_a_url_to_the_first_pixels(appliance: Appliance, hosts: Hosts, progress: Say) -> None:
+def test_from_asking_for_a_url_to_the_first_pixels(
+    appliance: Appliance, hosts: Hosts, progress: Say, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     guest = hosts[0].start_guest("web-1")
+    eventually(lambda: is_up(guest))
     appliance.open_console(guest.uuid).close()
     seconds = []
     for _ in range(20):
