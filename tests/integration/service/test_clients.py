@@ -5,11 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image
 
 from tests.hosts import ComputeHost
+from tests.hosts.screen import is_up
 from tests.service import Appliance
 from tests.service.tunnel import tunnel
 
@@ -22,9 +24,12 @@ def vncdo(port: int, *commands: str) -> None:
                    check=True, timeout=60, capture_output=True)  # fmt: skip
 
 
-def test_vncdotool_types_and_sees_the_screen(appliance: Appliance, hosts: Hosts, tmp_path: Path) -> None:
+def test_vncdotool_types_and_sees_the_screen(
+    appliance: Appliance, hosts: Hosts, tmp_path: Path, eventually: Callable[[Callable[[], object]], None]
+) -> None:
     guest = hosts[0].start_guest("web-1")
     picture = tmp_path / "screen.png"
+    eventually(lambda: is_up(guest))
     end = time.monotonic() + 30
     while "q" not in guest.serial_text():
         assert time.monotonic() < end

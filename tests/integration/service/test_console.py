@@ -23,12 +23,25 @@ Eventually = Callable[[Callable[[], object]], None]
 
 
 def type_until_it_arrives(client: RfbClient, guest: Guest, key: str) -> None:
-    """Type a key until the guest repeats it on its serial port: one that is still booting takes none."""
+    """Type a key until the guest repeats it on its serial port.
+
+    Never while it boots: a key in the moment in which the BIOS looks for a keyboard makes it find none.
+    """
     end = time.monotonic() + 30
+    while not is_up(guest):
+        assert time.monotonic() < end, f"{guest.name} did not boot"
+        time.sleep(0.05)
     while key not in guest.serial_text():
         assert time.monotonic() < end, f"{key} did not arrive in {guest.name}"
         client.key(ord(key))
-        time.sleep(0.1)
+        time.sleep(0.3)
+
+
+def wait_for_blank(guest: Guest) -> None:
+    """Wait until a guest that was reset has cleared its screen, or for as long as that could take."""
+    end = time.monotonic() + 3
+    while is_up(guest) and time.monotonic() < end:
+        time.sleep(0.02)
 
 
 def refusal(appliance: Appliance, token: str | None, **options: Any) -> tuple[int, dict[str, object]]:
@@ -204,8 +217,10 @@ class TestEnds:
         self, appliance: Appliance, hosts: Hosts, eventually: Eventually
     ) -> None:
         guest = hosts[0].start_guest("web-1")
+        eventually(lambda: is_up(guest))
         client = appliance.open_console("web-1")
         guest.domain.reset()
+        wait_for_blank(guest)
         type_until_it_arrives(client, guest, "a")
         client.close()
 
