@@ -204,10 +204,9 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         try:
             WSGIHandler.run_application(self)
         finally:
-            body = self.wsgi_input
-            if body.chunked_input or body.position < (body.content_length or 0):
+            if self._has_unread_body():
                 self.close_connection = True
-                body._chunked_input_error = True  # pywsgi then throws nothing away
+                self.wsgi_input._chunked_input_error = True  # pywsgi then throws nothing away
 
     def _run_console(self, console: Console) -> None:
         ended = None
