@@ -1,4 +1,4 @@
-"""The command line: ``porthole serve``, ``config``, ``user``, ``keys``, ``openapi``."""
+"""The command line: ``porthole serve``, ``config``, ``user``, ``keys``, ``store``, ``openapi``."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from porthole.auth import users
 from porthole.auth.files import UserFileError
 from porthole.auth.principal import Role
 from porthole.consoleauth.keys import KeyFileError, add_key
+from porthole.state.backup import BackupError, backup, restore
 
 CONFIG_FILE = Path("/etc/porthole/porthole.conf")
 CONFIG_DIR = Path("/etc/porthole/porthole.conf.d")
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     try:
         options.run(options)
-    except (config.ConfigError, KeyFileError, UserFileError, users.UserError, StartError) as error:
+    except (config.ConfigError, KeyFileError, UserFileError, users.UserError, BackupError, StartError) as error:
         print(f"porthole: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -54,6 +55,12 @@ def _parser() -> argparse.ArgumentParser:
 
     serve = commands.add_parser("serve", help="run the service")
     _config_arguments(serve)
+    serve.add_argument(
+        "--beside",
+        action="store_true",
+        help="share the addresses with another process of this service that was started so, of the same user: the one "
+        "that started last takes new clients, and SIGUSR2 lets the other one drain",
+    )
     serve.set_defaults(run=_serve)
 
     config_commands = _group(commands, "config", "show and check the configuration")
@@ -81,7 +88,20 @@ def _parser() -> argparse.ArgumentParser:
     key_commands = _group(commands, "keys", "the keys that sign tokens")
     key = key_commands.add_parser("add", help="put a new key in front; tokens of older keys stay valid")
     key.add_argument("file", type=Path)
+    key.add_argument(
+        "--keep", type=_positive, metavar="N", help="let the N newest keys stay, the new one among them; default: all"
+    )
     key.set_defaults(run=_keys_add)
+
+    store_commands = _group(commands, "store", "the store of issued tokens and ended sign-ins")
+    copy = store_commands.add_parser("backup", help="write a copy of the store; the service may run meanwhile")
+    copy.add_argument("file", type=Path)
+    _config_arguments(copy)
+    copy.set_defaults(run=_store_backup)
+    back = store_commands.add_parser("restore", help="put a copy in the store's place; no service may run")
+    back.add_argument("file", type=Path)
+    _config_arguments(back)
+    back.set_defaults(run=_store_restore)
 
     openapi = commands.add_parser("openapi", help="print the HTTP API's OpenAPI document")
     openapi.set_defaults(run=_openapi)
@@ -92,6 +112,14 @@ def _group(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str
 ) -> argparse._SubParsersAction[argparse.ArgumentParser]:
     return commands.add_parser(name, help=text).add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+
+def _positive(text: str) -> int:
+    """An argument's value that is 1 or more."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("it has to be 1 or more")
+    return number
 
 
 def _config_arguments(parser: argparse.ArgumentParser) -> None:
@@ -129,18 +157,22 @@ def _serve(options: argparse.Namespace) -> None:
     Service.check(settings)
     server.check_certificate(settings)
     _check_state(settings)
-    server.check_address(settings)
-    settings = dataclasses.replace(settings, max_sessions=server.sessions_that_fit(settings.max_sessions))
-    server.ConsoleApplication(settings, Service.build).run()
+    listeners = server.listeners_of(settings, beside=options.beside)
+    fitting = server.sessions_that_fit(settings.max_sessions)
+    server.ConsoleApplication(
+        settings,
+        lambda settings: Service.build(dataclasses.replace(settings, max_sessions=fitting)),
+        listeners=listeners,
+        reread=lambda: _load(options),
+    ).run()
 
 
 def _check_state(settings: config.Settings) -> None:
-    from porthole.service import STORE  # noqa: PLC0415
     from porthole.state import sqlite  # noqa: PLC0415
 
     try:
         settings.state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
-        sqlite.check(settings.state_path / STORE)
+        sqlite.check(settings.state_path / sqlite.FILE)
     except (OSError, sqlite.StoreUnavailable) as error:
         why = error.why if isinstance(error, sqlite.StoreUnavailable) else error.strerror
         raise StartError(
@@ -163,6 +195,9 @@ def _config_check(options: argparse.Namespace) -> None:
 
 def _user_add(options: argparse.Namespace) -> None:
     password = _password_from_stdin() if options.password_stdin else _password_asked_for(options.name)
+    if users.is_as_given(options.user_file, options.role_file, options.name, password, options.role):
+        print(f"User {options.name} has this password and the role {options.role} already; nothing was changed.")
+        return
     is_new = users.add_user(options.user_file, options.role_file, options.name, password, options.role)
     print(f"User {options.name} was {'added' if is_new else 'changed'} with the role {options.role}.")
 
@@ -196,8 +231,26 @@ def _user_list(options: argparse.Namespace) -> None:
 
 
 def _keys_add(options: argparse.Namespace) -> None:
-    count = add_key(options.file)
+    count = add_key(options.file, options.keep)
     print(f"{options.file} holds {count} key{'' if count == 1 else 's'}; the new one signs from the next start on.")
+
+
+def _store_backup(options: argparse.Namespace) -> None:
+    path = _store(options)
+    backup(path, options.file)
+    print(f"{options.file} is a copy of {path}.")
+
+
+def _store_restore(options: argparse.Namespace) -> None:
+    path = _store(options)
+    restore(options.file, path)
+    print(f"{path} is what {options.file} was. What was revoked or signed out since that copy is good again.")
+
+
+def _store(options: argparse.Namespace) -> Path:
+    from porthole.state.sqlite import FILE  # noqa: PLC0415
+
+    return _load(options).state_path / FILE
 
 
 def _openapi(_options: argparse.Namespace) -> None:

@@ -6,25 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from gevent.ssl import SSLContext
 
 from porthole import __version__
 from porthole.api.app import create_app
 from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
-from porthole.config import Settings
+from porthole.config import ComputeSettings, Settings
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
+from porthole.proxy import tls
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.gate import Gate
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.registry import Sessions
-from porthole.state.sqlite import SqliteStore
+from porthole.state.sqlite import FILE, SqliteStore
 from porthole.web.pages import create_blueprint
-
-STORE = "porthole.sqlite"
 
 STOP_TIMEOUT = 8.0
 """Seconds that sessions have to end; less than the server gives its requests."""
@@ -40,14 +40,14 @@ class Service:
         self.settings = settings
         keys = KeyRing.from_file(settings.token_key_file)
         self._authenticator = _authenticator(settings)
-        self._store = SqliteStore(settings.state_path / STORE)
+        self._store = SqliteStore(settings.state_path / FILE)
         self._computes = Computes(
             settings.computes,
             call_timeout=settings.libvirt_call_timeout,
             resync_interval=settings.libvirt_resync_interval,
         )
         console_auth = ConsoleAuth(keys, self._store, settings.token_ttl)
-        metrics = Metrics()
+        self._metrics = metrics = Metrics()
         self._sessions = Sessions(settings.max_sessions, metrics)
         admission = Admission(
             console_auth=console_auth,
@@ -56,6 +56,7 @@ class Service:
             sessions=self._sessions,
             origins=OriginPolicy(settings.novncproxy_base_url, settings.allowed_origins),
             connect_timeout=settings.connect_timeout,
+            vnc_tls=_vnc_tls(settings),
             enforce_session_timeout=settings.enforce_session_timeout,
         )
         self.gate: Gate = admission
@@ -83,14 +84,39 @@ class Service:
     def check(settings: Settings) -> None:
         """Read the files that the settings name, so that a start ends at once when one is wrong.
 
-        :raises KeyFileError, UserFileError: with the file and what would be right
+        :raises KeyFileError, UserFileError, ConfigError: with the file and what would be right
         """
         KeyRing.from_file(settings.token_key_file)
+        _vnc_tls(settings)
         _authenticator(settings).close()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer an HTTP request (PEP 3333)."""
         return self._app(environ, start_response)
+
+    @property
+    def sessions(self) -> int:
+        """How many consoles are open."""
+        return len(self._sessions)
+
+    def computes(self) -> dict[str, bool]:
+        """Whether each compute can be reached, by name."""
+        return self._computes.status()
+
+    def wait_until_asked(self, timeout: float) -> bool:
+        """Wait until each compute has been asked once, for so many seconds at most."""
+        return self._computes.wait_until_asked(timeout)
+
+    def take_computes(self, computes: tuple[ComputeSettings, ...]) -> None:
+        """Work with these computes from now on; sessions go on, also those on a compute that is not among them."""
+        self._computes.replace(computes)
+
+    def exposition(self) -> bytes:
+        """The metrics in Prometheus' text format."""
+        status = self._computes.status()
+        up = sum(status.values())
+        self._metrics.set_computes(up, len(status) - up)
+        return self._metrics.exposition()
 
     def stop(self) -> None:
         """Tell every browser that the service stops; when the sessions are over, let go of the computes."""
@@ -99,6 +125,13 @@ class Service:
         gevent.with_timeout(STOP_TIMEOUT, self._sessions.wait_until_over, timeout_value=None)
         self._computes.stop()
         self._authenticator.close()
+
+
+def _vnc_tls(settings: Settings) -> SSLContext | None:
+    """Our side of TLS to VNC servers; None when no authority is configured."""
+    if settings.vencrypt_ca_certs is None:
+        return None
+    return tls.make_context(settings.vencrypt_ca_certs, settings.vencrypt_client_cert, settings.vencrypt_client_key)
 
 
 def _authenticator(settings: Settings) -> HtpasswdAuthenticator:

@@ -27,6 +27,7 @@ state_path = {folder}/state
 [vnc]
 novncproxy_host = {host}
 novncproxy_port = {port}
+auth_schemes = none
 
 [consoleauth]
 token_key_file = {folder}/token.keys
@@ -34,6 +35,9 @@ token_key_file = {folder}/token.keys
 [api]
 http_basic_auth_user_file = {folder}/htpasswd
 http_basic_auth_role_file = {folder}/roles
+
+[metrics]
+port = 0
 
 [compute:{compute}]
 connection_uri = {uri}

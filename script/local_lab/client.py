@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import struct
 import time
 import urllib.error
@@ -31,11 +32,13 @@ class Api:
     :ivar url: the appliance's address, without a path
     """
 
-    def __init__(self, url: str, user: str, password: str) -> None:
+    def __init__(self, url: str, user: str, password: str, tls: ssl.SSLContext | None = None) -> None:
         self.url = url
         self._authorization = "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()
         # No proxy of the environment's: this is always the machine itself.
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=tls)
+        )
 
     def is_ready(self) -> bool:
         """Whether /readyz says yes."""
@@ -101,12 +104,13 @@ def websocket_url(console_url: str) -> str:
     return "ws" + target.removeprefix("http")
 
 
-def open_screen(console_url: str) -> Screen:
+def open_screen(console_url: str, tls: ssl.SSLContext | None = None) -> Screen:
     """Open the console and complete the RFB handshake up to ServerInit.
 
+    :param tls: for an https URL
     :raises StepFailed: with the step that failed
     """
-    connection = _upgrade(websocket_url(console_url))
+    connection = _upgrade(websocket_url(console_url), tls)
     try:
         return _Handshake(connection).complete()
     except websocket.WebSocketException as error:
@@ -117,9 +121,10 @@ def open_screen(console_url: str) -> Screen:
         connection.close(timeout=2)
 
 
-def _upgrade(url: str) -> websocket.WebSocket:
+def _upgrade(url: str, tls: ssl.SSLContext | None) -> websocket.WebSocket:
+    options = {"context": tls} if tls else None
     try:
-        return websocket.create_connection(url, timeout=RFB_SECONDS, http_no_proxy=["*"])
+        return websocket.create_connection(url, timeout=RFB_SECONDS, http_no_proxy=["*"], sslopt=options)
     except websocket.WebSocketBadStatusException as error:
         body = (error.resp_body or b"")[:MAX_TEXT].decode(errors="replace")
         raise StepFailed(

@@ -25,7 +25,7 @@ from provision.progress import Progress, StepFailed, run
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SCRIPTS = CHECKOUT / "script"
-REQUIREMENTS = (CHECKOUT / "requirements.txt", SCRIPTS / "local_lab" / "requirements.txt")
+REQUIREMENTS = (CHECKOUT / "app" / "requirements.txt", SCRIPTS / "local_lab" / "requirements.txt")
 BOOT_SOURCE = SCRIPTS / "local_lab" / "guest" / "boot.S"
 USER = "porthole-lab"
 PREFIX = "porthole-lab-"

@@ -29,11 +29,24 @@ def ensure_axe(folder: Path, manifests: Path, log: Path, progress: Progress) -> 
     _ensure(folder, manifests, Path("axe-core", "axe.min.js"), "axe from npm", log, progress)
 
 
+def is_there(folder: Path, app: Path) -> bool:
+    """Whether :func:`ensure` would have nothing to do, and so needs no npm."""
+    return _is_there(folder, app, Path("@novnc", "novnc", "core", "rfb.js"))
+
+
+def _wanted(manifests: Path) -> str:
+    return hashlib.sha256(b"\0".join((manifests / name).read_bytes() for name in MANIFESTS)).hexdigest()
+
+
+def _is_there(folder: Path, manifests: Path, file: Path) -> bool:
+    stamp = folder / STAMP
+    return stamp.is_file() and stamp.read_text() == _wanted(manifests) and (folder / "node_modules" / file).is_file()
+
+
 def _ensure(folder: Path, manifests: Path, file: Path, step: str, log: Path, progress: Progress) -> Path:
     modules = folder / "node_modules"
     stamp = folder / STAMP
-    wanted = hashlib.sha256(b"\0".join((manifests / name).read_bytes() for name in MANIFESTS)).hexdigest()
-    if stamp.is_file() and stamp.read_text() == wanted and (modules / file).is_file():
+    if _is_there(folder, manifests, file):
         return modules
     with progress.step(step):
         stamp.unlink(missing_ok=True)
@@ -43,5 +56,5 @@ def _ensure(folder: Path, manifests: Path, file: Path, step: str, log: Path, pro
         npm = debian.find_program("npm") or "npm"
         argv = [npm, "ci", "--ignore-scripts", "--no-audit", "--no-fund"]
         run(argv, log, cwd=folder, advice="If registry.npmjs.org cannot be reached, set npm's registry or proxy.")
-    stamp.write_text(wanted)
+    stamp.write_text(_wanted(manifests))
     return modules

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from provision.progress import Progress, run
@@ -15,8 +15,17 @@ STAMP = ".complete"
 
 def fingerprint(requirements: Sequence[Path]) -> str:
     """Changes when a requirement or the Python changes; 12 hexadecimal digits."""
-    parts = [sys.version, os.path.realpath(sys.executable), *(path.read_text() for path in requirements)]
+    parts = [sys.version, os.path.realpath(sys.executable), *(text for path in requirements for text in _texts(path))]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]
+
+
+def _texts(path: Path) -> Iterator[str]:
+    """A requirements file's text and those of the files that it includes with -c or -r."""
+    text = path.read_text()
+    yield text
+    for line in text.splitlines():
+        if line.startswith(("-c ", "-r ")):
+            yield from _texts(path.parent / line[3:].strip())
 
 
 def ensure(folder: Path, requirements: Sequence[Path], log: Path, progress: Progress) -> Path:

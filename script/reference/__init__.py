@@ -1,4 +1,4 @@
-"""The generated pages of docs/reference/: one function a page, each returning the page's whole text.
+"""The generated pages, docs/reference/ and the READMEs of roles: one function a page, returning its whole text.
 
 A page is made from the code it describes, so it cannot say anything else than the code does.
 tests/unit/test_reference.py compares the committed pages with :data:`PAGES`.
@@ -6,17 +6,17 @@ tests/unit/test_reference.py compares the committed pages with :data:`PAGES`.
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable
 
 from porthole import config
 from porthole.api.openapi import openapi_document
-from reference import commands, limits, options, problems
+from reference import commands, limits, options, problems, roles
 
-__all__ = ["COMMAND", "FOLDER", "PAGES"]
+__all__ = ["COMMAND", "PAGES"]
 
 COMMAND = "script/generate_reference"
-FOLDER = "docs/reference"
 
 
 def _openapi() -> str:
@@ -25,11 +25,12 @@ def _openapi() -> str:
 
 
 PAGES: dict[str, Callable[[], str]] = {
-    "cli.md": commands.page,
-    "limits.md": limits.page,
-    "openapi.json": _openapi,
-    "options.md": options.page,
-    "porthole.conf": config.sample,
-    "problems.md": problems.page,
+    "docs/reference/cli.md": commands.page,
+    "docs/reference/limits.md": limits.page,
+    "docs/reference/openapi.json": _openapi,
+    "docs/reference/options.md": options.page,
+    "docs/reference/porthole.conf": config.sample,
+    "docs/reference/problems.md": problems.page,
+    **{f"roles/{name}/README.md": functools.partial(roles.page, name) for name in roles.names()},
 }
-"""File name in :data:`FOLDER` → what makes its text."""
+"""File in the checkout → what makes its text."""

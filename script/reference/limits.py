@@ -35,8 +35,11 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "HTTP": (
         Limit("proxy.handler.MAX_HEAD", "bytes", "Header lines of a request; beyond it, 400."),
         Limit("api.app.MAX_BODY_BYTES", "bytes", "Body of a request; beyond it, 413."),
-        Limit("server.MAX_CONNECTIONS", "", "Connections that are no console; one more cuts off the quietest."),
-        Limit("server.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),
+        Limit("server.http.MAX_CONNECTIONS", "", "Connections that are no console; one more cuts off the quietest."),
+        Limit("server.metrics.MAX_METRICS_CONNECTIONS", "", "The same at the listener of the metrics."),
+        Limit("server.listeners.BACKLOG", "", "Connections that the kernel keeps waiting to be accepted."),
+        Limit("server.worker.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),
+        Limit("server.worker.HANDOVER_TIME", "s", "To accept what is on its way when a drain begins."),
         Limit("api.nova.servers.MAX_LIMIT", "", "Servers in one page of Nova's lists."),
     ),
     "Sign-ins and passwords": (
@@ -71,6 +74,10 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("compute.computes.STOP_TIMEOUT", "s", "For the connections to close when the service stops."),
     ),
     "One session": (
+        Limit("proxy.target.GREETING_TIMEOUT", "s", "For a VNC server to begin its greeting; then it is tried again."),
+        Limit("proxy.rfb.reading.MAX_REASON", "bytes", "Of a VNC server's reason to refuse us."),
+        Limit("proxy.rfb.errors.MAX_SHOWN", "", "Characters of a VNC server's words in a log line."),
+        Limit("proxy.relay.OPENING_TIMEOUT", "s", "For the browser's part of the opening of RFB."),
         Limit("proxy.relay.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
         Limit("proxy.relay.CLIENT_CHUNK", "bytes", "Read at once from the browser, and held for a slow VNC server."),
         Limit("proxy.frames.MAX_FRAME_PAYLOAD", "bytes", "A frame may announce; none is ever gathered in memory."),

@@ -13,7 +13,7 @@ from types import FrameType
 
 from provision import debian, novnc, python_env
 from provision.progress import Progress, StepFailed
-from run_tests import checks
+from run_tests import checks, scenarios
 from run_tests.parts import PARTS, Part, why_no_namespaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     it = argparse.ArgumentParser(
         prog="script/test",
         usage="script/test [PART ...] [-- PYTEST ARGUMENTS]",
-        description="Run the tests: all parts, or those that are named.",
+        description="Run the tests: all parts, or those that are named. Part vagrant runs only when it is named.",
         epilog="parts:\n" + "\n".join(lines) + "\n\n'script/test references' makes the generated pages anew instead.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -52,7 +52,12 @@ def main(argv: Sequence[str]) -> int:
     own, pytest_arguments = _split(argv)
     names = parser().parse_args(own).parts
     progress = Progress()
-    chosen = [part for part in PARTS if part.name in names] if names else list(PARTS)
+    chosen = [part for part in PARTS if (part.name in names if names else part.by_default)]
+    if any(part.name == "molecule" for part in chosen) and (why := scenarios.why_no_hosts()):
+        progress.say(f"script/test: molecule {'cannot run' if names else 'is left out'}: {why}.")
+        if names:
+            return 1
+        chosen = [part for part in chosen if part.name != "molecule"]
     try:
         python = _prepare([] if names == ["references"] else chosen, progress)
     except StepFailed as failure:
@@ -112,6 +117,12 @@ def _run(parts: Sequence[Part], python: Path, pytest_arguments: Sequence[str], p
     cores = ["--numprocesses=auto", "--dist=worksteal"] if folders == ["tests/unit"] else []
     if folders and _call([str(python), "-m", "pytest", *cores, *folders, *pytest_arguments], _environment(python)):
         failed.append("pytest")
+    if "molecule" in names:
+        failed += scenarios.run(CHECKOUT, _environment(python), progress.say)
+    if "vagrant" in names:
+        environment = {**_environment(python), "PYTHONPATH": str(CHECKOUT / "script")}
+        if _call([str(python), "-m", "vagrant_lab"], environment):
+            failed.append("vagrant")
     return failed
 
 

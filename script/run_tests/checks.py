@@ -7,12 +7,24 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-TYPED = ("app/porthole", "script/local_lab", "script/provision", "script/reference", "script/run_tests", "tests")
-SHELL = ("script/lab", "script/test", "script/python.sh", "script/generate_reference", ".ci/run")
+TYPED = ("app/porthole", "roles", "script", "tests")
+SHELL_FOLDERS = ("script", "vagrant", ".ci")
 
 
-def commands(python: Path) -> dict[str, list[str]]:
-    """Name → argument list, to be run in the checkout."""
+def shell_scripts(checkout: Path) -> list[str]:
+    """The files of :data:`SHELL_FOLDERS` that are shell scripts, by their first line."""
+    paths = sorted(path for folder in SHELL_FOLDERS for path in (checkout / folder).iterdir() if path.is_file())
+    return [
+        str(path.relative_to(checkout))
+        for path in paths
+        if path.read_bytes()
+        .partition(b"\n")[0]
+        .startswith((b"#!/usr/bin/env bash", b"#!/bin/sh", b"# shellcheck shell="))
+    ]
+
+
+def commands(checkout: Path, python: Path) -> dict[str, list[str]]:
+    """Name → argument list, to be run in *checkout*."""
     tools = python.parent
     return {
         "ruff format": [str(tools / "ruff"), "format", "--check", "--quiet", "--diff", "."],
@@ -25,15 +37,29 @@ def commands(python: Path) -> dict[str, list[str]]:
             "--cache-dir",
             ".cache/import_linter",
         ],
-        "shellcheck": ["shellcheck", "--external-sources", *SHELL],
+        "shellcheck": ["shellcheck", "--external-sources", *shell_scripts(checkout)],
+        "ansible-lint": [str(tools / "ansible-lint"), "--offline", "--strict", "-q", "--nocolor"],
+        "vagrant validate": ["vagrant", "validate"],
     }
 
 
 def run(checkout: Path, python: Path, say: Callable[[str], None]) -> list[str]:
     """Run all of them; the names of those that failed."""
-    env = {**os.environ, "PYTHONPATH": str(checkout / "app")}
+    env = {
+        **os.environ,
+        "PYTHONPATH": str(checkout / "app"),
+        # ansible-lint starts ansible-playbook and ansible-config.
+        "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", "")]),
+        "ANSIBLE_HOME": str(checkout / ".cache" / "ansible"),
+        # Vagrant's own files and those of machines that somebody has up are not touched.
+        "VAGRANT_CWD": str(checkout / "vagrant"),
+        "VAGRANT_HOME": str(checkout / ".cache" / "vagrant" / "home"),
+        "VAGRANT_DOTFILE_PATH": str(checkout / ".cache" / "vagrant" / "validate"),
+        "VAGRANT_DEFAULT_PROVIDER": "libvirt",
+        "VAGRANT_CHECKPOINT_DISABLE": "1",
+    }
     failed = []
-    for name, argv in commands(python).items():
+    for name, argv in commands(checkout, python).items():
         done = subprocess.run(
             argv, cwd=checkout, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

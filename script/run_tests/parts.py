@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from provision import debian
 from provision.debian import Need, file, program
+from systemd_hosts import trees
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,7 @@ class Part:
     :ivar folder: its folder of pytest tests below the checkout, or None
     :ivar needs: Debian packages
     :ivar namespaces: whether it has to be root and make network and mount namespaces
+    :ivar by_default: whether it runs when no part is named
     """
 
     name: str
@@ -24,6 +26,7 @@ class Part:
     folder: str | None
     needs: tuple[Need, ...]
     namespaces: bool = False
+    by_default: bool = True
 
 
 _HOSTS = (
@@ -38,12 +41,17 @@ _HOSTS = (
     file("novnc", "/usr/share/novnc/vnc.html"),
 )
 
+_VAGRANT = (
+    program("vagrant", "vagrant"),
+    file("vagrant-libvirt", "/usr/share/rubygems-integration/all/gems/vagrant-libvirt-*"),
+)
+
 PARTS = (
     Part(
         "lint",
-        "format, style, types, import rules, shell scripts",
+        "format, style, types, import rules, shell scripts, roles and playbooks, the Vagrantfile",
         None,
-        (*debian.PYTHON_NEEDS, program("shellcheck", "shellcheck")),
+        (*debian.PYTHON_NEEDS, program("shellcheck", "shellcheck"), *_VAGRANT),
     ),
     Part("unit", "each package by itself, without libvirtd", "tests/unit", (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS)),
     Part("integration", "the service in front of real libvirtd and QEMU", "tests/integration", _HOSTS, namespaces=True),
@@ -63,6 +71,34 @@ PARTS = (
         "script/lab itself, from its start to its end",
         "tests/lab",
         (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS, *debian.HYPERVISOR_NEEDS),
+    ),
+    Part(
+        "molecule",
+        "site.yml and the other playbooks on real hosts with systemd, libvirt and Nova",
+        None,
+        (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS, *trees.NEEDS, program("binutils", "as", "ld")),
+        namespaces=True,
+    ),
+    Part(
+        "vagrant",
+        "the Vagrant lab, from 'vagrant up' over a console to 'vagrant destroy'; only when it is named (root)",
+        None,
+        (
+            *debian.PYTHON_NEEDS,
+            *debian.NODE_NEEDS,
+            *debian.HYPERVISOR_NEEDS,
+            *_VAGRANT,
+            program("libvirt-clients", "virsh"),
+            program("dnsmasq-base", "dnsmasq"),
+            program("iptables", "iptables", "ip6tables"),
+            program("openssh-client", "ssh"),
+            program("util-linux", "unshare"),
+            program("mmdebstrap", "mmdebstrap"),
+            program("qemu-utils", "qemu-img"),
+            program("e2fsprogs", "mkfs.ext4"),
+            file("debian-archive-keyring", "/usr/share/keyrings/debian-archive-keyring.gpg"),
+        ),
+        by_default=False,
     ),
 )
 

@@ -35,6 +35,12 @@ dynamic_ownership = 0
 remember_owner = 0
 """
 
+_VNC_TLS = """\
+vnc_tls = 1
+vnc_tls_x509_verify = 1
+vnc_tls_x509_cert_dir = "{folder}"
+"""
+
 # The folders are private: nothing of the machine's own libvirt is seen or changed. libvirtd refuses to start without
 # the user and group libvirt-qemu (of the package libvirt-daemon-system), even when qemu.conf names others.
 # /dev/kvm is hidden behind a read-only empty file: libvirt 9.0 probes QEMU at each call when it cannot be used.
@@ -229,6 +235,24 @@ class ComputeHost:
             with contextlib.suppress(libvirt.libvirtError):
                 domain.undefine()
 
+    # --- configuration
+
+    def use_vnc_tls(self, folder: Path | None) -> None:
+        """Have the VNC servers of guests that are started from now on take TLS alone, or no TLS again.
+
+        libvirtd is started anew; guests go on as they are.
+
+        :param folder: with ca-cert.pem, server-cert.pem and server-key.pem; clients have to show a certificate of that
+            authority. None: no TLS
+        """
+        more = "" if folder is None else _VNC_TLS.format(folder=folder)
+        conf = self._folder / "libvirt/qemu.conf"
+        if conf.read_text() == QEMU_CONF + more:
+            return
+        conf.write_text(QEMU_CONF + more)
+        self.stop()
+        self.start()
+
     # --- trouble
 
     def link_down(self) -> None:
@@ -268,10 +292,11 @@ class ComputeHost:
         self._save_capabilities()
 
     def recover(self) -> None:
-        """Undo :meth:`link_down`, :meth:`freeze` and :meth:`stop`, and connect :attr:`conn` anew."""
+        """Undo what was done to it, and connect :attr:`conn` anew."""
         self.link_up()
         self.thaw()
         self.start()
+        self.use_vnc_tls(None)
         # After an outage TCP may take as long again before it goes on: a new connection does not wait for that.
         self._disconnect()
         self.conn = self._connect()

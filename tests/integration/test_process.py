@@ -42,20 +42,6 @@ class TestService:
         assert not [line for line in lines if line["level"] in ("error", "warning", "critical")]
         assert not [line for line in lines if "SIGKILL" in line["event"]]
 
-    def test_sighup_replaces_the_worker(self, installation: Installation) -> None:
-        process = installation.serve()
-        installation.answers()
-        before = worker_of(process)
-        process.send_signal(signal.SIGHUP)
-        end = time.monotonic() + 30
-        while before in children_of(process):
-            assert time.monotonic() < end
-            time.sleep(0.05)
-        installation.answers()
-        assert worker_of(process) != before
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
-
     def test_a_worker_that_dies_is_replaced(self, installation: Installation) -> None:
         process = installation.serve()
         installation.answers()

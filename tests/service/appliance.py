@@ -48,6 +48,7 @@ class Appliance:
     ) -> None:
         self.folder = folder
         self.ip, self.port = ip, port
+        self.metrics_port = port + 2000
         self.url = f"{'https' if certificate else 'http'}://{ip}:{port}"
         self.verify: str | bool = str(certificate[0]) if certificate else True
         self.passwords = {name: secrets.token_urlsafe(12) for name in ("ann", "max", "rea")}
@@ -112,10 +113,13 @@ class Appliance:
         lines = [json.loads(line) for line in self.log().splitlines() if line.startswith("{")]
         return [line for line in lines if line.get("event") == event]
 
+    def metrics(self) -> str:
+        """What Prometheus would read now."""
+        return requests.get(f"http://{self.ip}:{self.metrics_port}/metrics", timeout=API_TIMEOUT).text
+
     def metric(self, name: str) -> float:
         """A metric's value now; ``name`` with its labels as in the exposition, 0 when it is not there."""
-        text = requests.get(f"{self.url}/metrics", timeout=API_TIMEOUT, verify=self.verify).text
-        values = [line.rpartition(" ")[2] for line in text.splitlines() if line.rpartition(" ")[0] == name]
+        values = [line.rpartition(" ")[2] for line in self.metrics().splitlines() if line.rpartition(" ")[0] == name]
         return float(values[0]) if values else 0.0
 
     # --- its clients
@@ -194,8 +198,9 @@ class Appliance:
             self.run("user", "add", name, "--role", role, "--password-stdin", *files, text=self.passwords[name] + "\n")
         sections: dict[str, dict[str, object]] = {
             "DEFAULT": {"my_ip": self.ip, "novnc_path": NOVNC, "state_path": self.folder / "state"},
-            "vnc": {"novncproxy_host": self.ip, "novncproxy_port": self.port},
+            "vnc": {"novncproxy_host": self.ip, "novncproxy_port": self.port, "auth_schemes": "none"},
             "consoleauth": {"token_key_file": self.folder / "token.keys"},
+            "metrics": {"host": self.ip, "port": self.metrics_port},
             "api": {
                 "http_basic_auth_user_file": self.folder / "htpasswd",
                 "http_basic_auth_role_file": self.folder / "roles",

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from porthole import cli
@@ -17,7 +18,12 @@ ENVIRONMENT = {**os.environ, "PYTHONPATH": str(Path(cli.__file__).resolve().pare
 
 
 class Installation:
-    """A folder with all that a configuration names, and the commands run on it."""
+    """A folder with all that a configuration names, and the commands run on it.
+
+    :ivar port: where it listens
+    :ivar metrics_port: where Prometheus would look; 0 at first, which is nowhere
+    :ivar computes: libvirt's URIs of the computes, by name; their VNC servers are on this machine, without TLS
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -27,10 +33,12 @@ class Installation:
         (folder / "htpasswd").touch(0o600)
         (folder / "roles").touch(0o600)
         self.port = free_port()
+        self.metrics_port = 0
+        self.computes: dict[str, str] = {}
         self.processes: list[subprocess.Popen[str]] = []
 
     def configure(self, **default: object) -> Path:
-        """Write the configuration, without any compute."""
+        """Write the configuration, with these options in [DEFAULT]."""
         options = {"novnc_path": self.folder / "novnc", "state_path": self.folder / "state", **default}
         path = self.folder / "porthole.conf"
         path.write_text(
@@ -46,24 +54,38 @@ class Installation:
                     "[api]",
                     f"http_basic_auth_user_file = {self.folder / 'htpasswd'}",
                     f"http_basic_auth_role_file = {self.folder / 'roles'}",
+                    "[metrics]",
+                    f"port = {self.metrics_port}",
+                    *(
+                        f"[compute:{name}]\nconnection_uri = {uri}\nserver_proxyclient_address = 127.0.0.1\n"
+                        "auth_schemes = none"
+                        for name, uri in self.computes.items()
+                    ),
                 ]
             )
         )
         return path
 
-    def serve(self, **default: object) -> subprocess.Popen[str]:
-        """Start the service as an operator does."""
+    def serve(
+        self, *arguments: str, environment: Mapping[str, str] | None = None, **default: object
+    ) -> subprocess.Popen[str]:
+        """Start the service as an operator does.
+
+        :param arguments: further ones of ``porthole serve``
+        :param environment: further variables
+        :param default: options of [DEFAULT]
+        """
         process = subprocess.Popen(
-            [sys.executable, "-m", "porthole", "serve", "--config-file", str(self.configure(**default))],
-            env=ENVIRONMENT, stdin=subprocess.DEVNULL,
+            [sys.executable, "-m", "porthole", "serve", "--config-file", str(self.configure(**default)), *arguments],
+            env={**ENVIRONMENT, **(environment or {})}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.processes.append(process)
         return process
 
-    def refusal(self, **default: object) -> str:
+    def refusal(self, *arguments: str, **default: object) -> str:
         """What it says when it does not start: one sentence, and nothing of a traceback."""
-        process = self.serve(**default)
+        process = self.serve(*arguments, environment=None, **default)
         out, err = process.communicate(timeout=30)
         assert process.returncode == 1
         assert not out

@@ -49,6 +49,29 @@ class TestCommands:
             cli.main(arguments)
         assert caught.value.code == 2
 
+    def test_keys_add_may_keep_the_newest_alone(
+        self, says: Callable[..., tuple[int, str, str]], installation: Installation
+    ) -> None:
+        file = str(installation.folder / "token.keys")
+        assert "holds 2 keys" in says("keys", "add", file)[1]
+        assert "holds 2 keys" in says("keys", "add", "--keep", "2", file)[1]
+        with pytest.raises(SystemExit):
+            cli.main(["keys", "add", "--keep", "0", file])
+
+    def test_the_store_is_copied_and_put_back(
+        self, says: Callable[..., tuple[int, str, str]], installation: Installation
+    ) -> None:
+        config_file, copy = ("--config-file", str(installation.configure())), str(installation.folder / "copy")
+        assert says("store", "backup", copy, *config_file)[2].endswith("there is no store yet.\n")
+        process = installation.serve()
+        installation.answers()
+        assert says("store", "backup", copy, *config_file)[0] == 0
+        status, _, err = says("store", "restore", copy, *config_file)
+        assert (status, "a service has it open" in err) == (1, True)
+        process.terminate()
+        process.communicate(timeout=30)
+        assert says("store", "restore", copy, *config_file)[0] == 0
+
     def test_config_sample(self, says: Callable[..., tuple[int, str, str]]) -> None:
         status, out, _ = says("config", "sample")
         assert status == 0
@@ -76,6 +99,16 @@ class TestCommands:
         status, _, err = says("config", "check", "--config-file", file)
         assert status == 1
         assert "cert and key in [DEFAULT]" in err
+
+    def test_config_check_loads_the_certificates_for_vnc(
+        self, says: Callable[..., tuple[int, str, str]], installation: Installation
+    ) -> None:
+        file = installation.configure()
+        file.write_text(file.read_text() + f"\n[vnc]\nvencrypt_ca_certs = {installation.folder / 'htpasswd'}\n")
+        status, _, err = says("config", "check", "--config-file", str(file))
+        assert status == 1
+        assert "vencrypt_ca_certs in [vnc]" in err
+        assert "which does not load" in err
 
     def test_users(
         self,

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from porthole import config
-from porthole.config import ComputeSettings, ConfigError, Settings
+from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings
 from porthole.config.options import COMPUTE_OPTS, GROUPS
 
-COMPUTE = "[compute:c1]\nconnection_uri = qemu+tcp://192.0.2.11/system\nserver_proxyclient_address = 192.0.2.11\n"
+COMPUTE = (
+    "[compute:c1]\nconnection_uri = qemu+tcp://192.0.2.11/system\nserver_proxyclient_address = 192.0.2.11\n"
+    "auth_schemes = none\n"
+)
+NEITHER = COMPUTE.replace("auth_schemes = none\n", "")
+"""A compute that says nothing of its VNC servers' security."""
+
+PLAIN = (AuthScheme.NONE,)
 
 
 class Folder:
@@ -105,9 +113,25 @@ class TestValues:
 
     def test_several_computes_in_one_file(self, folder: Folder) -> None:
         assert folder.load(more=COMPUTE + COMPUTE.replace("c1", "c2").replace(".11", ".12")).computes == (
-            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11"),
-            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12"),
+            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11", PLAIN, "c1"),
+            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12", PLAIN, "c2"),
         )
+
+    def test_vnc_is_taken_over_tls_only_unless_it_is_said_otherwise(self, folder: Folder) -> None:
+        settings = folder.load({"vnc": {"vencrypt_ca_certs": str(folder.path / "cert.pem")}}, NEITHER)
+        assert settings.auth_schemes == (AuthScheme.VENCRYPT,)
+        assert settings.vencrypt_ca_certs == folder.path / "cert.pem"
+        (compute,) = settings.computes
+        assert (compute.auth_schemes, compute.tls_server_name) == ((AuthScheme.VENCRYPT,), "c1")
+
+    def test_a_compute_has_its_own_schemes_and_the_name_of_its_certificate(self, folder: Folder) -> None:
+        more = NEITHER + "auth_schemes = vencrypt, none\ntls_server_name = 2001:db8::11\n"
+        settings = folder.load(
+            {"vnc": {"auth_schemes": "none", "vencrypt_ca_certs": str(folder.path / "cert.pem")}}, more
+        )
+        (compute,) = settings.computes
+        assert compute.auth_schemes == (AuthScheme.VENCRYPT, AuthScheme.NONE)
+        assert compute.tls_server_name == "2001:db8::11"
 
     def test_origins_are_hosts_ports_and_urls(self, folder: Folder) -> None:
         settings = folder.load(
@@ -118,6 +142,110 @@ class TestValues:
             "dash.example:8443",
             "https://dash.example",
             "[2001:db8::1]:80",
+        )
+
+
+class TestCredentials:
+    """``%d/`` is systemd's folder of credentials."""
+
+    def test_a_path_may_be_in_it(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder.path))
+        settings = folder.load(
+            {
+                "DEFAULT": {"cert": "%d/cert.pem", "key": "%d/key.pem", "state_path": "%d", "novnc_path": "%d/novnc"},
+                "consoleauth": {"token_key_file": "%d/token.keys"},
+                "api": {"http_basic_auth_user_file": "%d/htpasswd"},
+            }
+        )
+        assert settings.cert == folder.path / "cert.pem"
+        assert settings.token_key_file == folder.path / "token.keys"
+        assert settings.state_path == folder.path
+
+    def test_elsewhere_it_means_nothing(self, folder: Folder) -> None:
+        assert folder.load({"DEFAULT": {"state_path": "/a/%d/b"}}).state_path == Path("/a/%d/b")
+        assert folder.load({"DEFAULT": {"state_path": "%data"}}).state_path == Path("%data")
+
+    def test_without_one_it_is_an_error(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.delenv("CREDENTIALS_DIRECTORY", raising=False)
+        message = folder.refusal({"consoleauth": {"token_key_file": "%d/token.keys"}})
+        assert message.startswith("option token_key_file in [consoleauth] is %d/token.keys, ")
+        assert "$CREDENTIALS_DIRECTORY" in message
+        assert "LoadCredential=" in message
+
+    def test_a_file_that_is_not_there(self, folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder.path))
+        message = folder.refusal({"DEFAULT": {"cert": "%d/none.pem"}})
+        assert f"is {folder.path}/none.pem, and there is no such file" in message
+
+
+class TestPkipath:
+    """``[libvirt] pkipath`` becomes part of the computes' URIs."""
+
+    @pytest.fixture
+    def pki(self, tmp_path: Path) -> Path:
+        path = tmp_path / "porthole@1 pki"
+        path.mkdir()
+        for name in ("cacert.pem", "clientcert.pem", "clientkey.pem"):
+            (path / name).touch()
+        return path
+
+    @pytest.mark.parametrize(
+        ("uri", "more"),
+        [
+            ("qemu+tls://c1/system", "?pkipath={}"),
+            ("qemu+tls://[2001:db8::1]:16514/system", "?pkipath={}"),
+            ("qemu://c1/system", "?pkipath={}"),
+            ("qemu+tls://c1/system?no_verify=1", "&pkipath={}"),
+            ("qemu+tls://c1/system?pkipath=/etc/pki", ""),
+            ("qemu+tcp://c1/system", ""),
+            ("qemu+ssh://root@c1/system", ""),
+            ("qemu:///system", ""),
+            ("test:///default", ""),
+        ],
+    )
+    def test_where_tls_is_used(self, folder: Folder, pki: Path, uri: str, more: str) -> None:
+        text = COMPUTE.replace("qemu+tcp://192.0.2.11/system", uri)
+        (compute,) = folder.load({"libvirt": {"pkipath": str(pki)}}, text).computes
+        assert compute.connection_uri == uri + more.format(f"{folder.path}/porthole%401%20pki")
+
+    def test_in_the_credentials(self, folder: Folder, pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(pki))
+        text = COMPUTE.replace("qemu+tcp", "qemu+tls")
+        (compute,) = folder.load({"libvirt": {"pkipath": "%d"}}, text).computes
+        assert compute.connection_uri.endswith("?pkipath=" + str(pki).replace("@", "%40").replace(" ", "%20"))
+
+    @pytest.mark.parametrize("name", ["cacert.pem", "clientcert.pem", "clientkey.pem"])
+    def test_all_three_files_have_to_be_there(self, folder: Folder, pki: Path, name: str) -> None:
+        (pki / name).unlink()
+        message = folder.refusal({"libvirt": {"pkipath": str(pki)}})
+        assert message == f"option pkipath in [libvirt] is {pki}, and there is no file {name} in it."
+
+    def test_and_the_folder(self, folder: Folder) -> None:
+        assert "there is no such folder" in folder.refusal({"libvirt": {"pkipath": "/nowhere"}})
+
+
+class TestChanges:
+    def test_options_are_named_with_their_groups(self, folder: Folder) -> None:
+        old = folder.load()
+        new = folder.load(
+            {
+                "DEFAULT": {"debug": "true"}, "vnc": {"enabled": "false"}, "libvirt": {"call_timeout": "7"},
+                "metrics": {"port": "0"},
+            },
+            COMPUTE,
+        )  # fmt: skip
+        assert config.changes(old, old) == []
+        assert config.changes(old, new) == [
+            "[DEFAULT] debug", "[libvirt] call_timeout", "[metrics] port", "[vnc] enabled",
+        ]  # fmt: skip
+
+    def test_every_field_is_an_options(self, folder: Folder) -> None:
+        settings = folder.load()
+        names = [field.name for field in fields(Settings) if field.name not in ("computes", "auth_schemes")]
+        nothing: dict[str, Any] = dict.fromkeys(names)
+        everything_else = replace(settings, **nothing)
+        assert len(set(config.changes(settings, everything_else))) == sum(
+            getattr(settings, name) is not None for name in names
         )
 
 
@@ -258,6 +386,29 @@ class TestWrong:
         lines = [line for line in COMPUTE.splitlines() if not line.startswith(option)]
         assert folder.refusal(more="\n".join(lines)).startswith(f"option {option} in [compute:c1] is not set.")
 
+    def test_tls_without_authorities_and_what_takes_vnc_without_tls(self, folder: Folder) -> None:
+        message = folder.refusal(more=NEITHER)
+        assert message.startswith("option vencrypt_ca_certs in [vnc] is not set, and auth_schemes of [compute:c1] is ")
+        assert "auth_schemes = none, in [vnc] for all computes or in [compute:c1]" in message
+        permissive = NEITHER + "auth_schemes = vencrypt,none\n"
+        assert "is vencrypt,none." in folder.refusal({"vnc": {"auth_schemes": "none"}}, permissive)
+
+    @pytest.mark.parametrize(
+        ("value", "words"),
+        [("", "is empty."), ("none,none", "names a scheme twice."), ("tls", "is not valid: Valid values are")],
+    )
+    def test_schemes(self, folder: Folder, value: str, words: str) -> None:
+        for message in (
+            folder.refusal({"vnc": {"auth_schemes": value}}),
+            folder.refusal(more=NEITHER + f"auth_schemes = {value}\n").replace("compute:c1", "vnc"),
+        ):
+            assert message.startswith(f"option auth_schemes in [vnc] {words}")
+            assert "one or more of vencrypt, none" in message
+
+    def test_a_key_to_no_certificate(self, folder: Folder) -> None:
+        message = folder.refusal({"vnc": {"vencrypt_client_key": str(folder.path / "key.pem")}})
+        assert message.startswith("option vencrypt_client_key in [vnc] is set and vencrypt_client_cert is not")
+
     @pytest.mark.parametrize("name", ["", "a b", "-a", "a/b", "a" * 255])
     def test_the_name_of_a_compute(self, folder: Folder, name: str) -> None:
         assert "as a host name has" in folder.refusal(more=COMPUTE.replace("c1", name))
@@ -285,8 +436,11 @@ class TestSample:
     def test_its_compute_is_one(self, folder: Folder) -> None:
         text = config.sample().partition("#[compute:NAME]")[2]
         options = re.findall(r"^#(\w+ = .+)$", text, re.MULTILINE)
-        (compute,) = folder.load(more="[compute:NAME]\n" + "\n".join(options)).computes
-        assert compute == ComputeSettings("NAME", "qemu+tls://NAME/system", "192.0.2.11")
+        authorities = {"vnc": {"vencrypt_ca_certs": str(folder.path / "cert.pem")}}
+        (compute,) = folder.load(authorities, "[compute:NAME]\n" + "\n".join(options)).computes
+        assert compute == ComputeSettings(
+            "NAME", "qemu+tls://NAME/system", "192.0.2.11", (AuthScheme.VENCRYPT,), "NAME"
+        )
 
     def test_every_option_has_its_help(self) -> None:
         for options in (*GROUPS.values(), COMPUTE_OPTS):

@@ -1,4 +1,4 @@
-"""The generated pages of docs/reference/ are those that the code generates now."""
+"""The generated pages are those that the code generates now."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from reference import COMMAND, FOLDER, PAGES
+from reference import COMMAND, PAGES
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHOWN = 40
@@ -15,7 +15,7 @@ SHOWN = 40
 
 @pytest.mark.parametrize("name", PAGES)
 def test_the_committed_page_is_the_generated_one(name: str) -> None:
-    path = CHECKOUT / FOLDER / name
+    path = CHECKOUT / name
     committed = path.read_text(encoding="utf-8") if path.is_file() else ""
     generated = PAGES[name]()
 
@@ -24,14 +24,14 @@ def test_the_committed_page_is_the_generated_one(name: str) -> None:
     )
     difference = "\n".join(list(changes)[:SHOWN])
     assert committed == generated, (
-        f"{FOLDER}/{name} is not what the code says. If the difference is meant, make the page anew with\n"
+        f"{name} is not what the code says. If the difference is meant, make the page anew with\n"
         f"    {COMMAND}\n\n{difference}"
     )
 
 
 def test_the_pages_do_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    wide = PAGES["cli.md"]()
+    wide = PAGES["docs/reference/cli.md"]()
     monkeypatch.setenv("COLUMNS", "40")
 
-    assert PAGES["cli.md"]() == wide
+    assert PAGES["docs/reference/cli.md"]() == wide

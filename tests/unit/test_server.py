@@ -23,6 +23,7 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
 from gevent import socket, ssl
+from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from porthole import config, log, server
@@ -30,19 +31,26 @@ from porthole.proxy.errors import OriginRefused
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.handler import REFUSAL, ConsoleHandler
 from porthole.proxy.relay import Ended, Relay
-from porthole.server import ConsoleServer
+from porthole.proxy.rfb.server import Opened
+from porthole.proxy.rfb.wire import SecurityType, Version
+from porthole.proxy.target import Target
+from porthole.server import http
+from porthole.server.http import ConsoleServer
+from porthole.server.worker import log_unhandled
 from tests.certificates import make_certificate
 from tests.unit.proxy.wire import client_frame
 
 KEY = base64.b64encode(bytes(16)).decode()
 TOKEN = "the-secret-token"
+OPENING = b"RFB 003.008\n\x01"
+"""A browser's part of RFB's opening: version and security type (RFC 6143 7.1)."""
 
 
 class Console:
-    """An admitted session whose VNC server greets and then echoes."""
+    """An admitted session whose VNC server has been opened and echoes."""
 
-    def __init__(self, target: socket.socket, seen: list[Any]) -> None:
-        self.target = target
+    def __init__(self, connection: socket.socket, seen: list[Any]) -> None:
+        self.target = Target(connection, Opened(Version.V3_8, SecurityType.NONE))
         self._seen = seen
 
     def started(self, relay: Relay) -> None:
@@ -99,10 +107,9 @@ Start = Callable[..., tuple[Service, tuple[str, int]]]
 
 @pytest.fixture
 def vnc() -> Iterator[tuple[str, int]]:
-    """A VNC server's first line, and an echo after it."""
+    """A VNC server after its opening, which echoes."""
 
     def handle(connection: socket.socket, _address: Any) -> None:
-        connection.sendall(b"RFB 003.008\n")
         while data := connection.recv(65536):
             connection.sendall(data)
         connection.close()
@@ -182,7 +189,7 @@ class TestUpgrade:
 
     def test_frames_that_come_with_the_request_are_relayed(self, start: Start) -> None:
         _, address = start()
-        connection = connect(address, request() + client_frame(2, b"hello"))
+        connection = connect(address, request() + client_frame(2, OPENING + b"hello"))
         read_head(connection)
         data = b""
         while not data.endswith(b"hello"):
@@ -243,7 +250,8 @@ class TestUpgrade:
 
     def test_after_another_request_on_the_same_connection(self, start: Start) -> None:
         _, address = start()
-        connection = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" + request() + client_frame(2, b"early"))
+        first = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        connection = connect(address, first + request() + client_frame(2, OPENING + b"early"))
         assert read_head(connection).startswith(b"HTTP/1.1 200 ")
         assert connection.recv(4) == b"http"
         assert read_head(connection).startswith(b"HTTP/1.1 101 ")
@@ -324,7 +332,7 @@ class TestPatience:
         connection = connect(address, request())
         read_head(connection)
         gevent.sleep(0.6)
-        connection.sendall(client_frame(2, b"still here"))
+        connection.sendall(client_frame(2, OPENING + b"still here"))
         data = b""
         while not data.endswith(b"still here"):
             data += connection.recv(100)
@@ -423,7 +431,7 @@ class TestCrowd:
 
     @pytest.fixture(autouse=True)
     def few(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(server, "MAX_CONNECTIONS", 5)
+        monkeypatch.setattr(http, "MAX_CONNECTIONS", 5)
 
     def test_the_one_that_is_quiet_for_longest_makes_room(self, start: Start) -> None:
         _, address = start(request_timeout=60)
@@ -454,11 +462,30 @@ class TestCrowd:
         idle = [connect(address) for _ in range(20)]
         gevent.sleep(0.05)
         for session in sessions:
-            session.sendall(client_frame(2, b"x"))
-            assert session.recv(10) == b"\x82\x01x"
+            session.sendall(client_frame(2, OPENING + b"x"))
+            data = b""
+            while not data.endswith(b"\x82\x01x"):
+                data += session.recv(100)
         for one in (*idle, *sessions):
             one.close()
         settle(service, 10)
+
+    def test_when_the_server_drains_each_connection_gets_one_answer_more_at_most(self, start: Start) -> None:
+        service, address = start(request_timeout=60)
+        kept = connect(address, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"Connection: close" not in read_head(kept)
+        kept.recv(4)
+        fresh, silent = connect(address), connect(address)
+        gevent.sleep(0.05)
+        service.server.connections.drain()
+        assert kept.recv(1) == b""
+        fresh.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n" * 2)
+        answer = read_all(fresh)
+        assert answer.count(b"HTTP/1.1 200 ") == 1
+        assert b"\r\nConnection: close\r\n" in answer
+        service.server.connections.close_idle()
+        assert silent.recv(1) == b""
+        silent.close()
 
     def test_when_the_server_stops_nobody_is_waited_for(self, start: Start) -> None:
         service, address = start(request_timeout=60)
@@ -522,7 +549,7 @@ class TestTls:
     def test_an_upgrade_over_tls(self, start: Start, context: Any, client: Any) -> None:
         service, address = start(context)
         secure = client.wrap_socket(connect(address), server_hostname="localhost")
-        secure.sendall(request() + client_frame(2, b"early"))
+        secure.sendall(request() + client_frame(2, OPENING + b"early"))
         read_head(secure)
         data = b""
         while not data.endswith(b"early"):
@@ -545,33 +572,7 @@ class TestTls:
 
 class TestBeforeTheStart:
     def settings(self, **values: Any) -> Any:
-        return SimpleNamespace(
-            **{"cert": None, "key": None, "novncproxy_host": "127.0.0.1", "novncproxy_port": 0, **values}
-        )
-
-    def test_a_free_address_is_fine(self) -> None:
-        server.check_address(self.settings())
-        server.check_address(self.settings(novncproxy_host="localhost"))
-        server.check_address(self.settings(novncproxy_host="::"))
-
-    def test_a_port_in_use(self) -> None:
-        with socket.socket() as other:
-            other.bind(("127.0.0.1", 0))
-            other.listen(1)
-            port = other.getsockname()[1]
-            with pytest.raises(
-                config.ConfigError, match=f"novncproxy_port in \\[vnc\\] are 127.0.0.1 and {port}.*in use"
-            ):
-                server.check_address(self.settings(novncproxy_port=port))
-
-    def test_unless_it_was_given_to_us_by_systemd(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setenv("LISTEN_FDS", "1")
-        server.check_address(self.settings(novncproxy_host="192.0.2.1"))
-
-    @pytest.mark.parametrize("host", ["192.0.2.1", "2001:db8::1", "no-such-host.invalid"])
-    def test_an_address_that_is_not_ours(self, host: str) -> None:
-        with pytest.raises(config.ConfigError, match=f"novncproxy_host .* {host} .*an address of this machine"):
-            server.check_address(self.settings(novncproxy_host=host))
+        return SimpleNamespace(**{"cert": None, "key": None, **values})
 
     def test_a_certificate_that_loads(self, certificate: tuple[Path, Path], tmp_path: Path) -> None:
         server.check_certificate(self.settings())
@@ -619,6 +620,39 @@ class TestBeforeTheStart:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+class TestAnswersItself:
+    """What a service does before it says that it is ready."""
+
+    def asked(self, vnc: tuple[str, int], context: Any = None, **settings: Any) -> Service:
+        service = Service(vnc, **settings)
+        more = {"ssl_context": context} if context else {}
+        console_server = ConsoleServer(("127.0.0.1", 0), service, spawn=Pool(5), handler_class=ConsoleHandler, **more)
+        try:
+            console_server.ask_itself()
+        finally:
+            console_server.stop(timeout=1)
+        return service
+
+    def test_in_plain_http_without_a_listener(self, vnc: tuple[str, int]) -> None:
+        self.asked(vnc)
+
+    @pytest.mark.parametrize("ssl_only", [False, True])
+    def test_over_tls(self, vnc: tuple[str, int], certificate: tuple[Path, Path], ssl_only: bool) -> None:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        self.asked(vnc, context, ssl_only=ssl_only)
+
+    def test_another_answer_is_an_error(self, vnc: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http, "_HEALTH", b"GET /broken HTTP/1.0\r\nHost: localhost\r\n\r\n")
+        with pytest.raises(RuntimeError, match="as it should"):
+            self.asked(vnc)
+
+    def test_no_answer_is_an_error(self, vnc: tuple[str, int], monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(http, "_HEALTH", b"GET /slow")
+        with pytest.raises(RuntimeError, match="does not answer itself"):
+            self.asked(vnc, request_timeout=0.2)
+
+
 def test_an_error_in_the_hub_is_one_line_of_json_without_values(capsys: pytest.CaptureFixture[str]) -> None:
     hub = gevent.get_hub()
     secret = "in-a-local-variable"
@@ -628,7 +662,7 @@ def test_an_error_in_the_hub_is_one_line_of_json_without_values(capsys: pytest.C
         raise RuntimeError(f"a failure of {len(local)}")
 
     log.configure(debug=True)
-    hub.print_exception = server.log_unhandled  # type: ignore[assignment, method-assign]
+    hub.print_exception = log_unhandled  # type: ignore[assignment, method-assign]
     try:
         gevent.spawn(fail).join()
     finally:

@@ -28,7 +28,14 @@ from porthole.compute.errors import (
 )
 from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
 from porthole.metrics import Metrics
-from porthole.proxy.errors import BadUpgrade, OriginRefused, ServiceStopping, TargetUnreachable, TooManySessions
+from porthole.proxy.errors import (
+    BadUpgrade,
+    OriginRefused,
+    ServiceStopping,
+    TargetInsecure,
+    TargetUnreachable,
+    TooManySessions,
+)
 from porthole.proxy.handler import REFUSAL
 from porthole.state.sqlite import StoreUnavailable
 
@@ -76,6 +83,7 @@ TABLE: dict[type[Exception], Kind] = {
     TooManySessions: Kind(503, "too-many-sessions", "Too many open consoles", retry_after=10),
     ServiceStopping: Kind(503, "service-stopping", "The service is being restarted", retry_after=5),
     TargetUnreachable: Kind(503, "compute-unavailable", "The instance's screen cannot be reached", retry_after=5),
+    TargetInsecure: Kind(502, "screen-not-secure", "The way to the instance's screen is not secure"),
     StoreUnavailable: Kind(503, "store-unavailable", "The service cannot reach its records", retry_after=5),
 }
 
@@ -201,7 +209,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
     if isinstance(error, BadUpgrade) and error.wrong_version:
         kind = Kind(426, kind.code, kind.title)
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket", "Connection": "Upgrade, close"}
-    if isinstance(error, ComputeUnavailable | TargetUnreachable | StoreUnavailable):
+    if isinstance(error, ComputeUnavailable | TargetUnreachable | TargetInsecure | StoreUnavailable):
         log.warning("request refused", code=kind.code, why=error.why, compute=getattr(error, "compute", None))
     if isinstance(error, ComputeUnavailable) and _asked_by_admin():
         detail = f"{detail} For administrators: compute {error.compute}: {error.why}."

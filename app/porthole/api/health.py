@@ -1,4 +1,4 @@
-"""For the machines that watch: liveness, readiness, metrics."""
+"""For the machines that watch: liveness and readiness. The metrics have a listener of their own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from flask import Response, jsonify
 
 from porthole.api.services import Services
 from porthole.api.spec import Responses
-from porthole.metrics import CONTENT_TYPE
 
 _ANSWER = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 _READINESS = {
@@ -28,9 +27,6 @@ def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
 
 _HEALTH: Responses = {200: _json("It answers.", _ANSWER)}
 _READY: Responses = {200: _json("Ready.", _READINESS), 503: _json("Not ready, and why.", _READINESS)}
-_METRICS: Responses = {
-    200: {"description": "Prometheus text.", "content": {"text/plain": {"schema": {"type": "string"}}}}
-}
 
 
 def create_blueprint(services: Services) -> APIBlueprint:
@@ -61,18 +57,6 @@ def create_blueprint(services: Services) -> APIBlueprint:
             reason for reason in (_computes_missing(services), *(check() for check in services.readiness)) if reason
         ]
         return jsonify(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200
-
-    @health.get("/metrics")
-    @health.doc(
-        operation_id="getMetrics",
-        responses=_METRICS,
-    )
-    def metrics() -> Response:
-        """What was counted, for Prometheus"""
-        status = services.computes.status()
-        up = sum(status.values())
-        services.metrics.set_computes(up, len(status) - up)
-        return Response(services.metrics.exposition(), content_type=CONTENT_TYPE)
 
     return health
 

@@ -67,6 +67,18 @@ def add_user(user_file: Path, role_file: Path, name: str, password: str, role: R
     return is_new
 
 
+def is_as_given(user_file: Path, role_file: Path, name: str, password: str, role: Role | str) -> bool:
+    """Whether the user is there with this password and this role alone, so that :func:`add_user` would change nothing.
+
+    :raises UserFileError: a file cannot be read, or has errors
+    """
+    name = unicodedata.normalize("NFC", name)
+    known = parse_users(user_file, _existing(user_file)).get(name)
+    roles = parse_roles(role_file, _existing(role_file)).get(name, frozenset())
+    secret = password.encode(errors="surrogateescape")
+    return known is not None and roles == {role} and not password_problem(secret) and bcrypt.checkpw(secret, known)
+
+
 def remove_user(user_file: Path, role_file: Path, name: str) -> None:
     """Remove a user from both files; sign-ins of the user end with it.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gevent
 from gevent.queue import Empty, SimpleQueue
@@ -20,6 +21,8 @@ from porthole.compute.host import Compute, stop_all
 from porthole.compute.model import ConnectInfo, Instance, Listing, PowerState
 from porthole.compute.native import Report
 from porthole.config import ComputeSettings
+
+LOG = logging.getLogger(__name__)
 
 CONSOLE_TYPE = "novnc"
 
@@ -49,10 +52,10 @@ class Computes:
 
     def __init__(self, computes: Sequence[ComputeSettings], *, call_timeout: float, resync_interval: float) -> None:
         self._limit = call_timeout
-        self._computes = [
-            Compute(settings, call_timeout=call_timeout, resync_interval=resync_interval)
-            for settings in sorted(computes, key=lambda settings: settings.name)
-        ]
+        self._resync_interval = resync_interval
+        self._computes = self._made_of(computes, {})
+        self._asked = False
+        """Whether all computes of the start have been asked."""
 
     # --- life
 
@@ -61,18 +64,58 @@ class Computes:
         for compute in self._computes:
             compute.start()
 
+    def replace(self, computes: Sequence[ComputeSettings]) -> None:
+        """Work with these computes from now on.
+
+        What is the same stays connected; what is new or has changed is connected in the background,
+        the rest is let go. Nothing waits for that.
+        """
+        before = {compute.settings: compute for compute in self._computes}
+        self._computes = self._made_of(computes, before)
+        names = {compute.name for compute in self._computes}
+        for compute in self._computes:
+            compute.start()
+        gone = [compute for compute in before.values() if compute not in self._computes]
+        for compute in gone:
+            gevent.spawn(compute.stop, STOP_TIMEOUT, "it is no longer configured so")
+        old_names = {compute.name for compute in before.values()}
+        LOG.info(
+            "computes taken over: added %s; changed %s; removed %s",
+            _list(names - old_names), _list(compute.name for compute in gone if compute.name in names),
+            _list(old_names - names),
+        )  # fmt: skip
+
+    def _made_of(self, computes: Sequence[ComputeSettings], before: Mapping[ComputeSettings, Compute]) -> list[Compute]:
+        """Computes by name: those that are there already, and new ones."""
+        instances = {compute.name: compute.instances for compute in before.values()}
+        return [
+            before.get(settings)
+            or Compute(
+                settings,
+                call_timeout=self._limit,
+                resync_interval=self._resync_interval,
+                # Until it has answered itself, what was known under its name before it changed.
+                instances=instances.get(settings.name, {}),
+            )
+            for settings in sorted(computes, key=lambda settings: settings.name)
+        ]
+
     def stop(self) -> None:
         """End all connections; takes :data:`STOP_TIMEOUT` seconds and a little at most."""
         stop_all(self._computes, STOP_TIMEOUT)
 
     def wait_until_asked(self, timeout: float) -> bool:
-        """Wait until every compute has been listed once, or has failed once.
+        """Wait until every compute of the start has been listed once, or has failed once.
+
+        Those of :meth:`replace` do not count: a service that is ready stays so while it gets to know another compute.
 
         :param timeout: seconds to wait at most
         :returns: whether that is so
         """
-        deadline = Deadline(timeout)
-        return all(compute.asked.wait(deadline.left) for compute in self._computes)
+        if not self._asked:
+            deadline = Deadline(timeout)
+            self._asked = all(compute.asked.wait(deadline.left) for compute in self._computes)
+        return self._asked
 
     # --- from memory
 
@@ -132,6 +175,7 @@ class Computes:
             host=compute.server_proxyclient_address,
             port=report.display.port,
             domain_id=report.domain_id,
+            security=compute.security,
         )
 
     def power_state(self, instance_id: str) -> PowerState | None:
@@ -289,6 +333,10 @@ def _can_be_a_name(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return 0 < len(text) <= MAX_NAME and "\0" not in text
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)) or "none"
 
 
 def _rank(state: PowerState) -> int:

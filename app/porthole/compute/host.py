@@ -21,6 +21,7 @@ from porthole.compute.model import Instance
 from porthole.compute.native import Report
 from porthole.compute.threads import NativeThreads
 from porthole.config import ComputeSettings
+from porthole.proxy.rfb.policy import SecurityPolicy
 
 LOG = logging.getLogger(__name__)
 
@@ -46,11 +47,21 @@ class Compute:
     :param settings: its name, libvirt URI and VNC address
     :param call_timeout: seconds a libvirt call, or opening a connection, may take
     :param resync_interval: seconds between full listings, beside the events
+    :param instances: what is known of it before it has been asked, by id
     """
 
-    def __init__(self, settings: ComputeSettings, *, call_timeout: float, resync_interval: float) -> None:
+    def __init__(
+        self,
+        settings: ComputeSettings,
+        *,
+        call_timeout: float,
+        resync_interval: float,
+        instances: Mapping[str, Instance] = MappingProxyType({}),
+    ) -> None:
+        self.settings = settings
         self.name = settings.name
         self.server_proxyclient_address = settings.server_proxyclient_address
+        self.security = SecurityPolicy(settings.auth_schemes, settings.tls_server_name)
         self._uri = settings.connection_uri
         self._limit = call_timeout
         self._resync_interval = resync_interval
@@ -58,7 +69,7 @@ class Compute:
         self._link: Link | None = None
         self._listed = False
         self._why = "it has not been asked yet"
-        self._instances: dict[str, Instance] = {}
+        self._instances: dict[str, Instance] = dict(instances)
         self._greenlet: gevent.Greenlet[..., None] | None = None
         self.asked = Event()
         """Set when the first attempt has ended: the instances are listed, or it failed."""
@@ -123,15 +134,19 @@ class Compute:
             self._threads = NativeThreads(THREADS)
             self._greenlet = gevent.spawn(self._live, self._threads)
 
-    def stop(self, timeout: float) -> None:
-        """End the connection; waits for its closing ``timeout`` seconds at most."""
+    def stop(self, timeout: float, why: str = "the service stops") -> None:
+        """End the connection; waits for its closing ``timeout`` seconds at most.
+
+        :param why: for those who ask it nevertheless
+        """
         if self._greenlet is None or self._threads is None:
             return
         deadline = Deadline(timeout)
         self._greenlet.kill(timeout=deadline.left)
         self._greenlet = None
         link = self._link
-        self._down("the service stops")
+        self._why = why  # nothing is wrong, so there is no warning
+        self._down(why)
         self.asked.set()
         if link is not None:
             link.closed.wait(deadline.left)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from porthole.proxy.rfb.policy import SecurityPolicy
+
 
 class PowerState(IntEnum):
     """Nova's power states (nova/compute/power_state.py), as libvirt's states map to them."""
@@ -61,9 +63,11 @@ class ConnectInfo:
     :ivar port: TCP port from the live XML, 1 to 65535
     :ivar domain_id: libvirt's id of the running domain, new at every start: two
         look-ups with equal ``domain_id`` and ``port`` saw the same QEMU process
+    :ivar security: what its VNC server has to offer before anybody is connected to it
     """
 
     instance: Instance
     host: str
     port: int
     domain_id: int
+    security: SecurityPolicy

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
+from porthole.config.settings import AuthScheme
+
 COMPUTE_PREFIX = "compute:"
 """A compute is a section ``[compute:NAME]``."""
+
+_AUTH_SCHEME = types.String(choices=[scheme.value for scheme in AuthScheme])
 
 DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.HostAddressOpt(
@@ -28,6 +32,13 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     ),
     cfg.StrOpt("state_path", default="/var/lib/porthole", help="Folder of the store. It is created when missing."),
     cfg.BoolOpt("debug", default=False, help="Log what is only of use when looking for an error."),
+    cfg.IntOpt(
+        "graceful_shutdown_timeout",
+        default=3600,
+        min=0,
+        help="Seconds for which sessions may go on after SIGUSR2, while another process takes the new ones; 0 ends "
+        "them at once.",
+    ),
 ]
 
 VNC_OPTS: list[cfg.Opt] = [
@@ -39,6 +50,24 @@ VNC_OPTS: list[cfg.Opt] = [
         schemes=["http", "https"],
         help="Where browsers find the console page; ?path=%3Ftoken%3D... is added to it. "
         "Default: http(s)://$my_ip:$novncproxy_port/vnc_auto.html",
+    ),
+    cfg.ListOpt(
+        "auth_schemes",
+        default=["vencrypt"],
+        item_type=_AUTH_SCHEME,
+        help="How VNC servers of computes may be secured, in order of preference: vencrypt is TLS with certificates on "
+        "both sides, none takes VNC without TLS.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_ca_certs",
+        help="Certificates (PEM) of the authorities whose certificates VNC servers have. Needed for vencrypt.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_client_cert",
+        help="Certificate (PEM) that this service shows to VNC servers; those with vnc_tls_x509_verify insist on one.",
+    ),
+    cfg.StrOpt(
+        "vencrypt_client_key", help="Private key (PEM) of vencrypt_client_cert, when it is not in the same file."
     ),
 ]
 
@@ -91,6 +120,11 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
         min=1.0,
         help="Seconds between full listings of a compute's instances, beside the events.",
     ),
+    cfg.StrOpt(
+        "pkipath",
+        help="Folder with cacert.pem, clientcert.pem and clientkey.pem, for every connection_uri that uses TLS and has "
+        "no pkipath of its own. libvirt's own places count without it.",
+    ),
 ]
 
 PROXY_OPTS: list[cfg.Opt] = [
@@ -105,12 +139,27 @@ PROXY_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
 ]
 
+METRICS_OPTS: list[cfg.Opt] = [
+    cfg.HostAddressOpt("host", default="127.0.0.1", help="Address at which /metrics is served to Prometheus."),
+    cfg.PortOpt("port", default=9464, min=0, help="Port at which /metrics is served; 0 switches it off."),
+]
+
 COMPUTE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("connection_uri", help="libvirt's URI of the compute, as Nova's [libvirt] connection_uri."),
     cfg.HostAddressOpt(
         "server_proxyclient_address",
         help="Address at which this appliance reaches the compute's VNC servers, as Nova's "
         "[vnc] server_proxyclient_address.",
+    ),
+    cfg.ListOpt(
+        "auth_schemes",
+        item_type=_AUTH_SCHEME,
+        help="As [vnc] auth_schemes, for this compute alone: with vencrypt,none its guests that still run without TLS "
+        "are taken too.",
+    ),
+    cfg.HostAddressOpt(
+        "tls_server_name",
+        help="DNS name or IP address that the certificate of the compute's VNC servers has to carry. Default: NAME",
     ),
 ]
 
@@ -122,6 +171,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     "api": API_OPTS,
     "libvirt": LIBVIRT_OPTS,
     "proxy": PROXY_OPTS,
+    "metrics": METRICS_OPTS,
 }
 """All options by section; ``[compute:NAME]`` has :data:`COMPUTE_OPTS`."""
 
@@ -144,6 +194,8 @@ def expected(group: str, name: str) -> str:
             words += f" from {kind.min} to {kind.max}"
         elif kind.min is not None:
             words += f" of {kind.min} or more"
+    elif choices := getattr(getattr(kind, "item_type", None), "choices", None):
+        words = f"one or more of {', '.join(choices)}, with commas between them"
     elif choices := getattr(kind, "choices", None):
         words = " or ".join(str(choice) for choice in choices)
     elif isinstance(kind, types.HostAddress):

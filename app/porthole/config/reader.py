@@ -13,7 +13,10 @@ from oslo_config import cfg
 
 from porthole.config import files as config_files
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, expected
-from porthole.config.settings import ComputeSettings, ConfigError, Settings
+from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Settings
+
+_PKI_FILES = ("cacert.pem", "clientcert.pem", "clientkey.pem")
+"""What libvirt looks for in a pkipath."""
 
 
 def load(files: Sequence[Path], directories: Sequence[Path] = ()) -> Settings:
@@ -58,6 +61,18 @@ class _Reader:
             raise self._error(
                 "vnc", "novncproxy_base_url", "may have no ?query and no #fragment; the token is added there."
             )
+        pkipath = self._pkipath()
+        auth_schemes = self._auth_schemes("vnc")
+        vencrypt_ca_certs = self._existing("vnc", "vencrypt_ca_certs")
+        vencrypt_client_cert = self._existing("vnc", "vencrypt_client_cert")
+        vencrypt_client_key = self._existing("vnc", "vencrypt_client_key")
+        if vencrypt_client_key is not None and vencrypt_client_cert is None:
+            raise self._error(
+                "vnc", "vencrypt_client_key", "is set and vencrypt_client_cert is not; set it to the certificate."
+            )
+        computes = tuple(self._compute(name, pkipath, auth_schemes) for name in names)
+        if vencrypt_ca_certs is None:
+            self._refuse_vencrypt(computes)
         return Settings(
             my_ip=my_ip,
             cert=cert,
@@ -65,12 +80,17 @@ class _Reader:
             ssl_only=ssl_only,
             web=self._existing("DEFAULT", "web", folder=True),
             novnc_path=self._novnc_path(),
-            state_path=Path(self._str("DEFAULT", "state_path")),
+            state_path=self._path("DEFAULT", "state_path"),
             debug=self._bool("DEFAULT", "debug"),
+            graceful_shutdown_timeout=self._int("DEFAULT", "graceful_shutdown_timeout"),
             vnc_enabled=self._bool("vnc", "enabled"),
             novncproxy_host=host,
             novncproxy_port=port,
             novncproxy_base_url=base_url,
+            auth_schemes=auth_schemes,
+            vencrypt_ca_certs=vencrypt_ca_certs,
+            vencrypt_client_cert=vencrypt_client_cert,
+            vencrypt_client_key=vencrypt_client_key,
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
             token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
@@ -90,10 +110,12 @@ class _Reader:
             ping_interval=self._float("proxy", "ping_interval"),
             ping_timeout=self._float("proxy", "ping_timeout"),
             max_sessions=self._int("proxy", "max_sessions"),
-            computes=tuple(self._compute(name) for name in names),
+            metrics_host=self._str("metrics", "host"),
+            metrics_port=self._int("metrics", "port"),
+            computes=computes,
         )
 
-    def _compute(self, name: str) -> ComputeSettings:
+    def _compute(self, name: str, pkipath: Path | None, auth_schemes: tuple[AuthScheme, ...]) -> ComputeSettings:
         group = COMPUTE_PREFIX + name
         uri = self._str(group, "connection_uri")
         scheme = uri.partition("://")[0]
@@ -101,10 +123,50 @@ class _Reader:
             raise self._error(
                 group, "connection_uri", f"is {uri!r}, which is no libvirt URI, for example qemu+tls://{name}/system."
             )
-        return ComputeSettings(name, uri, self._str(group, "server_proxyclient_address"))
+        if pkipath is not None:
+            try:
+                uri = _with_pkipath(uri, pkipath)
+            except ValueError as error:
+                raise self._error(group, "connection_uri", f"is {uri!r}, which is no libvirt URI: {error}.") from None
+        return ComputeSettings(
+            name,
+            uri,
+            self._str(group, "server_proxyclient_address"),
+            auth_schemes if self._value(group, "auth_schemes") is None else self._auth_schemes(group),
+            str(self._value(group, "tls_server_name") or name),
+        )
+
+    def _auth_schemes(self, group: str) -> tuple[AuthScheme, ...]:
+        schemes = tuple(AuthScheme(word) for word in self._value(group, "auth_schemes"))
+        if not schemes or len(set(schemes)) < len(schemes):
+            what = "names a scheme twice" if schemes else "is empty"
+            raise self._error(group, "auth_schemes", f"{what}. {expected(group, 'auth_schemes')}")
+        return schemes
+
+    def _refuse_vencrypt(self, computes: Sequence[ComputeSettings]) -> None:
+        """Without authorities no certificate can be checked."""
+        for compute in computes:
+            if AuthScheme.VENCRYPT not in compute.auth_schemes:
+                continue
+            raise self._error(
+                "vnc", "vencrypt_ca_certs", f"is not set, and auth_schemes of [{COMPUTE_PREFIX}{compute.name}] is "
+                f"{','.join(compute.auth_schemes)}. Set it to the certificates (PEM) of the authorities that the "
+                "certificates of the VNC servers come from. Or take VNC without TLS: auth_schemes = none, in [vnc] "
+                f"for all computes or in [{COMPUTE_PREFIX}{compute.name}]."
+            )  # fmt: skip
+
+    def _pkipath(self) -> Path | None:
+        folder = self._existing("libvirt", "pkipath", folder=True)
+        for name in _PKI_FILES if folder else ():
+            path = Path(folder or "", name)
+            if not path.is_file():
+                raise self._error("libvirt", "pkipath", f"is {folder}, and there is no file {name} in it.")
+            if not os.access(path, os.R_OK):
+                raise self._error("libvirt", "pkipath", f"is {folder}, and this user may not read {name} in it.")
+        return folder
 
     def _novnc_path(self) -> Path:
-        path = Path(self._str("DEFAULT", "novnc_path"))
+        path = self._path("DEFAULT", "novnc_path")
         if not (path / "core" / "rfb.js").is_file():
             raise self._error(
                 "DEFAULT", "novnc_path", f"is {path}, where core/rfb.js is missing. It is the folder of the unpacked "
@@ -127,21 +189,33 @@ class _Reader:
             yield origin.rstrip("/").lower()
 
     def _existing(self, group: str, name: str, folder: bool = False) -> Path | None:
-        value = self._value(group, name)
-        if not value:
+        if not self._value(group, name):
             return None
-        path = Path(value)
+        path = self._path(group, name)
         if not (path.is_dir() if folder else path.is_file()):
             raise self._error(group, name, f"is {path}, and there is no such {'folder' if folder else 'file'}.")
         return path
 
     def _required_file(self, group: str, name: str, hint: str) -> Path:
-        path = Path(self._str(group, name))
+        path = self._path(group, name)
         if not path.is_file():
             raise self._error(group, name, f"is {path}, and there is no such file. {hint.format(path)}")
         if not os.access(path, os.R_OK):
             raise self._error(group, name, f"is {path}, which this user may not read.")
         return path
+
+    def _path(self, group: str, name: str) -> Path:
+        """A path, in which ``%d/`` at the start is systemd's folder of credentials, as in unit files."""
+        value = self._str(group, name)
+        if not re.match(r"%d(/|\Z)", value):
+            return Path(value)
+        credentials = os.environ.get("CREDENTIALS_DIRECTORY")
+        if not credentials:
+            raise self._error(
+                group, name, f"is {value}, where %d is systemd's folder of credentials, and $CREDENTIALS_DIRECTORY, "
+                "which names it, is not set. systemd sets it for a unit that has LoadCredential=."
+            )  # fmt: skip
+        return Path(credentials, value.removeprefix("%d").lstrip("/"))
 
     def _value(self, group: str, name: str) -> Any:
         try:
@@ -176,6 +250,17 @@ class _Reader:
         )
         where = f"{holders[-1]}: " if holders else ""
         return ConfigError(f"{where}option {name} in [{group}] {what}")
+
+
+def _with_pkipath(uri: str, pkipath: Path) -> str:
+    """A libvirt URI with a pkipath, when it uses TLS and has none."""
+    parts = urllib.parse.urlsplit(uri)
+    transport = parts.scheme.partition("+")[2]
+    uses_tls = transport == "tls" or (not transport and parts.hostname)  # TLS is libvirt's default for other machines
+    if not uses_tls or "pkipath" in urllib.parse.parse_qs(parts.query, keep_blank_values=True):
+        return uri
+    more = f"pkipath={urllib.parse.quote(str(pkipath))}"
+    return urllib.parse.urlunsplit(parts._replace(query=f"{parts.query}&{more}" if parts.query else more))
 
 
 def _bracketed(host: str) -> str:

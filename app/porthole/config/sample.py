@@ -15,7 +15,10 @@ def sample() -> str:
         for opt in opts:
             lines += _described(group, opt, _shown(opt.default))
     lines += ["# One section for each compute host.", "#[compute:NAME]", ""]
-    examples = {"connection_uri": "qemu+tls://NAME/system", "server_proxyclient_address": "192.0.2.11"}
+    examples = {
+        "connection_uri": "qemu+tls://NAME/system", "server_proxyclient_address": "192.0.2.11",
+        "auth_schemes": "vencrypt", "tls_server_name": "NAME",
+    }  # fmt: skip
     for opt in COMPUTE_OPTS:
         lines += _described(COMPUTE_PREFIX, opt, examples[opt.name])
     return "\n".join(lines).rstrip() + "\n"

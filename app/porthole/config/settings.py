@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+
+
+class AuthScheme(StrEnum):
+    """How a compute's VNC servers may be secured; the words of ``auth_schemes``."""
+
+    VENCRYPT = "vencrypt"
+    NONE = "none"
 
 
 class ConfigError(Exception):
@@ -17,16 +25,24 @@ class ComputeSettings:
     :ivar name: NAME
     :ivar connection_uri: libvirt's URI
     :ivar server_proxyclient_address: host name or IP address where its VNC servers are reached
+    :ivar auth_schemes: its own, else those of ``[vnc]``; never empty
+    :ivar tls_server_name: name or IP address in the certificate of its VNC servers
     """
 
     name: str
     connection_uri: str
     server_proxyclient_address: str
+    auth_schemes: tuple[AuthScheme, ...]
+    tls_server_name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The whole configuration, checked. Each field is the option of that name; times are seconds."""
+    """The whole configuration, checked. Times are seconds.
+
+    Each field is the option of that name, or of that name after its group's (``libvirt_call_timeout``).
+    ``[libvirt] pkipath`` is part of the computes' URIs.
+    """
 
     my_ip: str
     cert: Path | None
@@ -36,10 +52,15 @@ class Settings:
     novnc_path: Path
     state_path: Path
     debug: bool
+    graceful_shutdown_timeout: int
     vnc_enabled: bool
     novncproxy_host: str
     novncproxy_port: int
     novncproxy_base_url: str
+    auth_schemes: tuple[AuthScheme, ...]
+    vencrypt_ca_certs: Path | None
+    vencrypt_client_cert: Path | None
+    vencrypt_client_key: Path | None
     token_ttl: int
     enforce_session_timeout: bool
     token_key_file: Path
@@ -55,4 +76,6 @@ class Settings:
     ping_interval: float
     ping_timeout: float
     max_sessions: int
+    metrics_host: str
+    metrics_port: int
     computes: tuple[ComputeSettings, ...]

@@ -93,17 +93,18 @@ def _decode(path: Path, number: int, line: str) -> bytes:
     return key
 
 
-def add_key(path: Path) -> int:
+def add_key(path: Path, keep: int | None = None) -> int:
     """Put a new random key in front of those of a file, which is created when missing (mode 0600).
 
-    Tokens signed with the older keys stay valid. A file is replaced as a whole, so
-    a reader never sees half of it; owner and mode stay.
+    Tokens signed with the older keys that stay in it stay valid. A file is replaced as a
+    whole, so a reader never sees half of it; owner and mode stay.
 
+    :param keep: how many keys, of the newest, the file holds at most afterwards; all without it
     :returns: how many keys the file holds now
     :raises KeyFileError: an existing file cannot be used, or the folder not written
     """
     old = KeyRing.from_file(path).keys if path.exists() else ()
-    keys = [secrets.token_bytes(KEY_BYTES), *old]
+    keys = [secrets.token_bytes(KEY_BYTES), *old][:keep]
     if len(keys) > MAX_KEYS:
         raise KeyFileError(f"{path}: holds {len(old)} keys already; remove the oldest, at the end.")
     text = "".join(base64.urlsafe_b64encode(key).decode("ascii") + "\n" for key in keys)

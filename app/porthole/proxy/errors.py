@@ -5,7 +5,8 @@ UpgradeRefused              the request gets an HTTP status and no session
 ├── OriginRefused           the page that asks comes from elsewhere (403)
 ├── TooManySessions         this service has as many as it takes (503)
 ├── ServiceStopping         this service admits nobody any more (503)
-└── TargetUnreachable       the instance's VNC server does not accept (503)
+├── TargetUnreachable       the instance's VNC server does not accept (503)
+└── TargetInsecure          the way to it is not secured as the configuration wants it (502)
 FrameError                  the browser broke the protocol; closed with a code of RFC 6455 7.4.1
 """
 
@@ -82,6 +83,17 @@ class TargetUnreachable(UpgradeRefused):
         super().__init__(
             "The screen of this instance cannot be reached at the moment. Try again in a few seconds; "
             "if it lasts, tell your administrator."
+        )
+        self.why = why
+
+
+class TargetInsecure(UpgradeRefused):
+    """The VNC server's security, or its certificate, is not what the configuration wants. ``why`` is for the log."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "The connection to the screen of this instance is not secured as this service wants it. "
+            "Tell your administrator: the log of this service says what is wrong."
         )
         self.why = why
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from gevent.socket import socket
-
 from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.target import Target
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +38,8 @@ class Console(Protocol):
     """An admitted session, connected to its VNC server and not yet to the browser."""
 
     @property
-    def target(self) -> socket:
-        """The connection to the VNC server; the relay closes it."""
+    def target(self) -> Target:
+        """The connection to the VNC server, opened; the relay closes it."""
 
     def started(self, relay: Relay) -> None:
         """The browser has its 101; the session is live from now on."""

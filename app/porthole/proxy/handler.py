@@ -35,6 +35,7 @@ from porthole.proxy import upgrade
 from porthole.proxy.connections import Connections
 from porthole.proxy.gate import Console, Gate
 from porthole.proxy.relay import Relay
+from porthole.proxy.rfb.browser import open_browser
 
 REFUSAL = "porthole.refusal"
 """Key in the WSGI environment of the exception that refused an upgrade."""
@@ -113,7 +114,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
 
     def handle_one_request(self) -> Any:
         """Handle one request; a client that does not send it in time is cut off."""
-        if self.connections.closing:
+        if not self.connections.may_wait():
             return None
         self.connections.waits(self.socket)
         self.environ, self.command, self.status, self.code = {}, None, None, None
@@ -132,7 +133,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     def start_response(self, status: str, headers: Any, exc_info: Any = None) -> Any:
         """The request has been read and is being answered; the client is told when its connection ends with that."""
         self._is_read()
-        if self._has_unread_body() and not any(name.lower() == "connection" for name, _ in headers):
+        ends = self._has_unread_body() or self.connections.closing
+        if ends and not any(name.lower() == "connection" for name, _ in headers):
             headers = [*headers, ("Connection", "close")]
         return super().start_response(status, headers, exc_info)
 
@@ -217,8 +219,9 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             self.connections.leave()
             relay = Relay(
                 self.socket,
-                console.target,
+                console.target.socket,
                 early=early,
+                opening=open_browser(console.target.opened),
                 buffers=self.server.buffers,
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
@@ -227,7 +230,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             console.started(relay)
             ended = relay.run()
         finally:
-            console.target.close()
+            console.target.socket.close()
             console.ended(ended)
 
     def _shake_hands(self) -> None:

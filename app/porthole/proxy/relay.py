@@ -5,6 +5,10 @@ Both directions are callbacks on the loop's io watchers; the greenlet that calls
 the end: a browser that stops reading stops the reads from the VNC server (so TCP
 slows QEMU down), and its keystrokes go on being delivered, and the other way round.
 
+The first bytes are the opening of RFB with the browser, whose server we are; the VNC
+server is not read from before that is over. Then nobody looks at the bytes any more.
+Either side may be TLS.
+
 What is held in memory for a session is at most one chunk a direction plus one
 control frame of each kind.
 """
@@ -36,6 +40,8 @@ from porthole.proxy.frames import (
     control_frame,
     header,
 )
+from porthole.proxy.rfb.conversation import Conversation
+from porthole.proxy.rfb.errors import RfbError
 
 CHUNK = 64 * 1024
 """Bytes read at once from the VNC server, and the most of them that wait for a slow browser."""
@@ -45,6 +51,9 @@ CLIENT_CHUNK = 16 * 1024
 
 CLOSE_TIMEOUT = 2.0
 """Seconds for what is still to be delivered, and again for the browser's answer to a Close frame."""
+
+OPENING_TIMEOUT = 30.0
+"""Seconds a browser has for its part of the opening: a version and a security type, which no person is asked for."""
 
 MAX_AFTER_CLOSE = 1024 * 1024
 """Bytes read and thrown away while waiting for that answer."""
@@ -96,8 +105,9 @@ class Relay:
     """One session's relay.
 
     :param client: the upgraded connection to the browser, plain or TLS
-    :param target: the connection to the instance's VNC server
+    :param target: the connection to the instance's VNC server, which awaits the browser's ClientInit; plain or TLS
     :param early: the few bytes that the client sent together with its upgrade request
+    :param opening: the opening with the browser, just begun; None when there is none
     :param buffers: the process's read buffers
     :param ping_interval: seconds of silence after which the browser is pinged
     :param ping_timeout: seconds to wait for any byte from it after that
@@ -110,6 +120,7 @@ class Relay:
         target: socket,
         *,
         early: bytes,
+        opening: Conversation[None] | None,
         buffers: ReadBuffers,
         ping_interval: float,
         ping_timeout: float,
@@ -119,6 +130,9 @@ class Relay:
         self._client = client
         self._target = target
         self._early = early
+        self._opening = opening
+        self._is_client_tls = isinstance(client, ssl.SSLSocket)
+        self._is_target_tls = isinstance(target, ssl.SSLSocket)
         self._buffers = buffers
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
@@ -127,13 +141,14 @@ class Relay:
         self._broken = False  # the browser broke the protocol; nothing more it sends is understood
         self._to_client = b""  # the rest of a frame that the browser has not taken yet
         self._to_target = b""  # payload that the VNC server has not taken yet
+        self._must_write_to_read = False  # TLS has something of its own to send before it reads from the VNC server
         self._pong = b""
         self._ping = b""
         self._pinged_at: float | None = None
         self._ended: Ended | None = None
         self._wake = Event()
         self._loop = get_hub().loop
-        self._heard_at = self._stalled_at = time.monotonic()
+        self._began_at = self._heard_at = self._stalled_at = time.monotonic()
         self._written = self._acknowledged = 0  # bytes on the browser's connection, those of its TCP's answers
         self._watchers: list[Any] = []
 
@@ -155,8 +170,7 @@ class Relay:
         try:
             timer.start(self._guarded(self._on_tick))
             self._client_readable.start(self._guarded(self._on_client_readable))
-            self._target_readable.start(self._guarded(self._on_target_readable))
-            self._guarded(self._take_early)()
+            self._guarded(self._begin)()
             self._wake.wait()
         finally:
             for watcher in self._watchers:
@@ -172,13 +186,43 @@ class Relay:
 
     # -- the browser's side
 
-    def _take_early(self) -> None:
+    def _begin(self) -> None:
+        if self._opening is None:
+            self._read_target()
+        else:
+            self._speak(self._opening)
         # TLS may hold decrypted bytes that no io watcher will announce.
         if self._early:
             self._from_client(self._early)
             self._early = b""
-        if isinstance(self._client, ssl.SSLSocket):
+        if self._is_client_tls:
             self._on_client_readable()
+
+    def _speak(self, opening: Conversation[None]) -> None:
+        """Send our part of the opening, a few bytes; when it is over, the VNC server's turn has come."""
+        if data := opening.outgoing():
+            self._to_client += header(Opcode.BINARY, len(data)) + data
+            self._on_client_writable()
+        if opening.over and self._ended is None:
+            self._opening = None
+            if not self._to_client:
+                self._read_target()
+
+    def _read_target(self) -> None:
+        """Go on reading from the VNC server; what TLS holds already is announced by no io watcher."""
+        self._start(self._target_readable, self._on_target_readable)
+        if self._is_target_tls and self._ended is None:
+            self._on_target_readable()
+
+    def _hear(self, opening: Conversation[None], payload: bytes) -> bytes:
+        """Take the browser's part of the opening; returns what comes after it."""
+        try:
+            rest = opening.feed(payload)
+        except RfbError as error:
+            self._end(Ended(CloseCode.PROTOCOL_ERROR, str(error), "service"))
+            return b""
+        self._speak(opening)
+        return rest
 
     def _on_client_readable(self) -> None:
         if self._to_target:
@@ -194,13 +238,15 @@ class Relay:
             self._end(Ended(CloseCode.NO_STATUS, "The browser closed the connection.", "client"))
             return
         self._from_client(view[:size])
-        if isinstance(self._client, ssl.SSLSocket) and self._client.pending():
+        if self._is_client_tls and _pending(self._client):
             self._loop.run_callback(self._guarded(self._on_client_readable))
 
     def _from_client(self, data: bytes | memoryview) -> None:
         self._heard_at = time.monotonic()
         self._pinged_at = None
         payload = self._parser.feed(data)
+        if payload and self._opening is not None:
+            payload = self._hear(self._opening, payload)
         if payload:
             self._send_to_target(payload)
         if self._parser.controls:
@@ -235,7 +281,8 @@ class Relay:
             self._start(self._client_writable, self._on_client_writable)
         else:
             self._client_writable.stop()
-            self._start(self._target_readable, self._on_target_readable)
+            if self._opening is None:
+                self._read_target()
 
     # -- the VNC server's side
 
@@ -243,6 +290,11 @@ class Relay:
         buffers = self._buffers
         try:
             size = self._target.recv_into(buffers.from_target_payload)
+        except ssl.SSLWantWriteError:
+            self._must_write_to_read = True
+            self._target_readable.stop()
+            self._start(self._target_writable, self._on_target_writable)
+            return
         except _WOULD_BLOCK:
             return
         except OSError:
@@ -259,6 +311,13 @@ class Relay:
         if sent < len(frame):
             self._to_client = bytes(frame[sent:])
             self._flush_client()
+        elif self._is_target_tls and _pending(self._target):
+            self._loop.run_callback(self._guarded(self._on_pending))
+
+    def _on_pending(self) -> None:
+        """Bytes of the VNC server that TLS has decrypted, and that no io watcher will announce."""
+        if not self._to_client:
+            self._on_target_readable()
 
     def _send_to_target(self, payload: bytes) -> None:
         self.traffic.to_target += len(payload)
@@ -270,15 +329,24 @@ class Relay:
             self._start(self._target_writable, self._on_target_writable)
 
     def _on_target_writable(self) -> None:
+        if self._must_write_to_read:
+            self._must_write_to_read = False
+            if not self._to_client:
+                self._read_target()
+        if not self._to_target:
+            if not self._must_write_to_read:
+                self._target_writable.stop()
+            return
         sent = self._send(self._target, self._to_target)
         self._to_target = self._to_target[sent:]
         if self._to_target:
             self._stalled_at = time.monotonic() if sent else self._stalled_at
             return
         self._heard_at = time.monotonic()
-        self._target_writable.stop()
+        if not self._must_write_to_read:
+            self._target_writable.stop()
         self._start(self._client_readable, self._on_client_readable)
-        if isinstance(self._client, ssl.SSLSocket) and self._client.pending():
+        if self._is_client_tls and _pending(self._client):
             self._on_client_readable()
 
     # -- both
@@ -286,7 +354,9 @@ class Relay:
     def _on_tick(self) -> None:
         """Keepalive: a browser that does not answer, or a VNC server that takes nothing, ends the session."""
         now = time.monotonic()
-        if self._to_target:
+        if self._opening is not None and now - self._began_at >= OPENING_TIMEOUT:
+            self._end(Ended(CloseCode.CLIENT_SILENT, "The viewer did not begin in time.", "service"))
+        elif self._to_target:
             # The browser is not being read from meanwhile, so neither its silence nor its leaving shows.
             if now - self._stalled_at >= self._ping_interval + self._ping_timeout:
                 self._end(
@@ -411,6 +481,11 @@ class Relay:
         except OSError:
             return False
         return True
+
+
+def _pending(side: socket) -> bool:
+    """Whether a TLS connection holds bytes that are decrypted already."""
+    return isinstance(side, ssl.SSLSocket) and bool(side.pending())
 
 
 def _unacknowledged(side: socket) -> int:

@@ -1,14 +1,21 @@
-"""The connection to an instance's VNC server."""
+"""The connection to an instance's VNC server, and the opening that we do there as its client."""
 
 from __future__ import annotations
 
 import socket as stdlib_socket
 import time
+from dataclasses import dataclass
 
 import gevent
+from gevent import ssl
 from gevent.socket import create_connection, socket
 
-from porthole.proxy.errors import TargetUnreachable
+from porthole.proxy import tls
+from porthole.proxy.errors import TargetInsecure, TargetUnreachable
+from porthole.proxy.rfb.conversation import Conversation
+from porthole.proxy.rfb.errors import RfbError, SecurityMismatch
+from porthole.proxy.rfb.policy import SecurityPolicy
+from porthole.proxy.rfb.server import Opened, open_server
 
 _KEEPALIVE = {
     stdlib_socket.TCP_KEEPIDLE: 30,  # seconds of silence before the first probe
@@ -29,21 +36,40 @@ PAUSE = 0.05
 """Seconds between two tries."""
 
 
-def connect(host: str, port: int, timeout: float) -> socket:
-    """Connect to a VNC server that has begun to speak, as the server does first (RFC 6143 7.1.1).
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A connection to a VNC server that awaits ClientInit (RFC 6143 7.3.1), or a response to its challenge.
 
-    Its greeting is left in the socket. A compute that vanishes later is noticed within about a minute.
+    :ivar socket: plain or TLS; nothing of what comes next has been read from it
+    :ivar opened: what was agreed on
+    """
+
+    socket: socket
+    opened: Opened
+
+
+class _OutOfTime(BaseException):
+    """The time for all together is over."""
+
+
+def connect(host: str, port: int, timeout: float, policy: SecurityPolicy, context: ssl.SSLContext | None) -> Target:
+    """Connect to a VNC server, which speaks first (RFC 6143 7.1.1), and go through the opening up to its end.
+
+    A compute that vanishes later is noticed within about a minute.
 
     :param host: the compute's ``server_proxyclient_address``
     :param port: TCP port
-    :param timeout: seconds for all together: looking up the name, each address that it has, the greeting
-    :raises TargetUnreachable: refused, no route, not accepted in time, or silent
+    :param timeout: seconds for all together: looking up the name, each address that it has, the opening with TLS
+    :param policy: what the VNC server has to offer
+    :param context: our side of TLS
+    :raises TargetUnreachable: refused, no route, not accepted in time, silent, or no VNC server that lets us in
+    :raises TargetInsecure: its security types or its certificate are not what the policy wants
     """
     end = time.monotonic() + timeout
     while True:
         target = _connected(host, port, max(0.0, end - time.monotonic()))
         if _greets(target, min(GREETING_TIMEOUT, max(0.0, end - time.monotonic()))):
-            return target
+            return _Opening(target, policy, context, f"{host} port {port}").run(end, timeout)
         target.close()
         if time.monotonic() + PAUSE >= end:
             raise TargetUnreachable(f"{host} port {port}: accepted, and said nothing within {timeout:g} s")
@@ -69,3 +95,90 @@ def _greets(target: socket, timeout: float) -> bool:
         return bool(target.recv(1, stdlib_socket.MSG_PEEK))
     except OSError:
         return False
+
+
+class _Opening:
+    """The conversation with one VNC server, over its socket.
+
+    :param connection: plain TCP; closed when it fails
+    :param where: host and port, for the log
+    """
+
+    def __init__(self, connection: socket, policy: SecurityPolicy, context: ssl.SSLContext | None, where: str) -> None:
+        self._connection = connection
+        self._policy = policy
+        self._context = context
+        self._where = where
+        self._is_tls = False
+
+    def run(self, end: float, timeout: float) -> Target:
+        """Go through it.
+
+        :param end: when it has to be over, in the time of ``time.monotonic``
+        :param timeout: the seconds that this came from
+        """
+        conversation = open_server(self._policy)
+        try:
+            with gevent.Timeout(max(0.0, end - time.monotonic()), _OutOfTime):
+                self._converse(conversation)
+        except _OutOfTime:
+            self._connection.close()
+            awaited = "the end of its TLS handshake" if conversation.wants_tls else conversation.awaited
+            raise self._unreachable(f"accepted, and {awaited} did not come within {timeout:g} s") from None
+        except BaseException:
+            self._connection.close()
+            raise
+        return Target(self._connection, conversation.outcome)
+
+    def _converse(self, conversation: Conversation[Opened]) -> None:
+        self._connection.settimeout(None)
+        while True:
+            try:
+                if data := conversation.outgoing():
+                    self._connection.sendall(data)
+                if conversation.wants_tls:
+                    self._start_tls()
+                    conversation.tls_started()
+                elif conversation.over:
+                    return
+                else:
+                    conversation.feed(self._received(conversation))
+            except SecurityMismatch as error:
+                raise self._insecure(str(error)) from None
+            except RfbError as error:
+                raise self._unreachable(str(error)) from None
+            except OSError as error:
+                if self._is_tls:
+                    raise self._insecure(f"TLS failed: {tls.why(error)}") from None
+                raise self._unreachable(f"{conversation.awaited} did not come: {error}") from None
+
+    def _received(self, conversation: Conversation[Opened]) -> bytes:
+        """What comes next, and nothing of what comes after that."""
+        data = self._connection.recv(conversation.missing)
+        if data:
+            return data
+        if self._is_tls:
+            # QEMU looks at our certificate when TLS stands, and says nothing.
+            raise self._insecure(
+                "it ended the connection after the TLS handshake. Most likely it does not accept our certificate: see "
+                "vencrypt_client_cert in [vnc], and the authority of the VNC server"
+            )
+        raise self._unreachable(f"it ended the connection before {conversation.awaited}")
+
+    def _start_tls(self) -> None:
+        if self._context is None:
+            raise self._insecure(
+                "it wants TLS, and this service was started without vencrypt_ca_certs in [vnc]; set it and restart"
+            )
+        self._is_tls = True
+        secure = self._context.wrap_socket(
+            self._connection, server_hostname=self._policy.server_name, do_handshake_on_connect=False
+        )
+        self._connection = secure  # the other object is without its descriptor now
+        secure.do_handshake()
+
+    def _unreachable(self, what: str) -> TargetUnreachable:
+        return TargetUnreachable(f"{self._where}: {what}")
+
+    def _insecure(self, what: str) -> TargetInsecure:
+        return TargetInsecure(f"{self._where}: {what}")

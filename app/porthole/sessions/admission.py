@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import structlog
-from gevent.socket import socket
+from gevent.ssl import SSLContext
 
 from porthole.auth import policy
 from porthole.auth.principal import Principal
@@ -19,7 +19,7 @@ from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.consoleauth.errors import TokenInvalid
 from porthole.consoleauth.tokens import Claims, ConsoleAuth
 from porthole.proxy import target
-from porthole.proxy.errors import OriginRefused, TargetUnreachable
+from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.registry import Sessions
@@ -46,7 +46,8 @@ class Admission:
     :param instances: where instances are
     :param sessions: who is connected
     :param origins: which pages may connect
-    :param connect_timeout: seconds to wait for the VNC server
+    :param connect_timeout: seconds to wait for the VNC server, its security handshake included
+    :param vnc_tls: our side of TLS to VNC servers, None when there is none
     :param enforce_session_timeout: whether a session ends when its token expires
     """
 
@@ -59,6 +60,7 @@ class Admission:
         sessions: Sessions,
         origins: OriginPolicy,
         connect_timeout: float,
+        vnc_tls: SSLContext | None,
         enforce_session_timeout: bool,
     ) -> None:
         self._console_auth = console_auth
@@ -67,12 +69,14 @@ class Admission:
         self._sessions = sessions
         self._origins = origins
         self._connect_timeout = connect_timeout
+        self._vnc_tls = vnc_tls
         self._enforce_session_timeout = enforce_session_timeout
 
     def admit(self, request: UpgradeRequest) -> Session:
         """Check everything and connect to the instance's VNC server.
 
-        :raises OriginRefused, TokenError, Forbidden, TooManySessions, ComputeError, TargetUnreachable: the refusal
+        :raises OriginRefused, TokenError, Forbidden, TooManySessions, ComputeError: the refusal
+        :raises TargetUnreachable, TargetInsecure: likewise, and the log says why
         """
         if not self._origins.allows(request.origin, request.scheme, request.host):
             raise OriginRefused
@@ -114,19 +118,20 @@ class Admission:
             forget=self._sessions.forget,
         )
 
-    def _reach(self, instance_id: str) -> tuple[ConnectInfo, socket]:
+    def _reach(self, instance_id: str) -> tuple[ConnectInfo, target.Target]:
         """Connect, then look again: only a QEMU that had the port before and after had it in between."""
         info = self._instances.connect_info(instance_id)
         try:
-            connection = target.connect(info.host, info.port, self._connect_timeout)
-        except TargetUnreachable as error:
-            log.warning("VNC server unreachable", instance=instance_id, compute=info.instance.compute, why=error.why)
+            connection = target.connect(info.host, info.port, self._connect_timeout, info.security, self._vnc_tls)
+        except (TargetUnreachable, TargetInsecure) as error:
+            what = "VNC server unreachable" if isinstance(error, TargetUnreachable) else "VNC server not secure"
+            log.warning(what, instance=instance_id, compute=info.instance.compute, why=error.why)
             raise
         try:
             again = self._instances.connect_info(instance_id)
             if (again.host, again.port, again.domain_id) != (info.host, info.port, info.domain_id):
                 raise TargetUnreachable("the instance was started anew while the connection was made")
         except BaseException:
-            connection.close()
+            connection.socket.close()
             raise
         return info, connection

@@ -59,7 +59,8 @@ class Sessions:
         self._nobody.clear()
         self._metrics.sessions.inc()
         self._metrics.sessions_started.inc()
-        log.info("session admitted", **_described(session))
+        security = session.target.opened.security.name.lower()
+        log.info("session admitted", **_described(session), vnc_security=security)
 
     def forget(self, session: Session, ended: Ended | None) -> None:
         """A session is over; its place is free."""

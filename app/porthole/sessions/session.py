@@ -6,13 +6,13 @@ import time
 from collections.abc import Callable
 
 import gevent
-from gevent.socket import socket
 
 from porthole.compute.errors import ComputeError
 from porthole.compute.model import ConnectInfo, PowerState
 from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.target import Target
 
 EXPLAIN_TIMEOUT = 5.0
 """Seconds to wait for libvirt to say that a guest has stopped: QEMU's socket closes before libvirt has noticed,
@@ -43,7 +43,7 @@ class Session:
         self,
         claims: Claims,
         info: ConnectInfo,
-        target: socket,
+        target: Target,
         client: str,
         *,
         power_state: Callable[[str], PowerState | None],
@@ -63,7 +63,7 @@ class Session:
         self._over = False
 
     @property
-    def target(self) -> socket:
+    def target(self) -> Target:
         """The connection to the VNC server."""
         return self._target
 

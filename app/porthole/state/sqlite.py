@@ -16,6 +16,9 @@ from gevent.threadpool import ThreadPool
 
 T = TypeVar("T")
 
+FILE = "porthole.sqlite"
+"""The database in the service's folder."""
+
 SCHEMA_VERSION = 1
 BUSY_TIMEOUT = 2.0
 PURGE_EVERY = 60.0

@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from porthole.compute import Computes
-from porthole.config import ComputeSettings
+from porthole.config import AuthScheme, ComputeSettings
 from tests.hosts import ComputeHost
 
 Hosts = tuple[ComputeHost, ComputeHost]
@@ -22,7 +22,7 @@ CALL_TIMEOUT = 2.0
 def service(hosts: Hosts) -> Iterator[Computes]:
     """Computes that are connected to both hosts."""
     computes = Computes(
-        [ComputeSettings(host.name, host.uri, host.ip) for host in hosts],
+        [ComputeSettings(host.name, host.uri, host.ip, (AuthScheme.NONE,), host.name) for host in hosts],
         call_timeout=CALL_TIMEOUT,
         resync_interval=3600,
     )

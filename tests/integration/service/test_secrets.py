@@ -35,7 +35,7 @@ def test_a_day_in_the_services_life_leaves_no_secret_behind(appliance: Appliance
     for upgrade_token in (token, token + "x"):
         with contextlib.suppress(websocket.WebSocketBadStatusException):
             appliance.upgrade(upgrade_token).close()
-    metrics = appliance.call("GET", "/metrics", None).text
+    metrics = appliance.metrics()
 
     secrets = [token, cookie, *appliance.passwords.values()]
     secrets += [base64.b64encode(f"{name}:{secret}".encode()).decode() for name, secret in appliance.passwords.items()]

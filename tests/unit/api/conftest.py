@@ -23,10 +23,12 @@ from porthole.compute.errors import (
     InstanceNotRunning,
 )
 from porthole.compute.model import ConnectInfo, Instance, Listing, PowerState
+from porthole.config import AuthScheme
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.proxy.origin import OriginPolicy
+from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.registry import Sessions
 from porthole.state.sqlite import SqliteStore
@@ -91,7 +93,7 @@ class MadeUpComputes:
             raise InstanceNotRunning(instance.id, instance.state)
         if instance.id in self.headless:
             raise ConsoleTypeUnavailable("novnc", "The instance has no VNC display.")
-        return ConnectInfo(instance, "192.0.2.11", 5901, 7)
+        return ConnectInfo(instance, "192.0.2.11", 5901, 7, SecurityPolicy((AuthScheme.NONE,), "compute-a"))
 
     def power_state(self, instance_id: str) -> PowerState | None:
         return self.find(instance_id).state
@@ -183,6 +185,7 @@ def api(tmp_path: Path, user_files: tuple[str, str]) -> Iterator[Api]:
         sessions=Sessions(10, metrics),
         origins=OriginPolicy(BASE_URL, ()),
         connect_timeout=1.0,
+        vnc_tls=None,
         enforce_session_timeout=False,
     )
     readiness: list[str] = []

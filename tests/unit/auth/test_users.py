@@ -12,7 +12,7 @@ import pytest
 
 from porthole.auth.files import UserFileError, parse_users
 from porthole.auth.principal import Role
-from porthole.auth.users import User, UserError, add_user, list_users, remove_user
+from porthole.auth.users import User, UserError, add_user, is_as_given, list_users, remove_user
 
 PASSWORD = "a good password"
 
@@ -165,3 +165,13 @@ def test_commands_at_the_same_time_lose_nobody(pair: tuple[Path, Path]) -> None:
         worker.join(60)
 
     assert [user.name for user in list_users(*pair)] == ["user0", "user1", "user2", "user3"]
+
+
+def test_a_user_is_as_given_with_the_same_password_and_role_alone(pair: tuple[Path, Path]) -> None:
+    assert not is_as_given(*pair, "alice", PASSWORD, "admin")
+    _add(pair, "alice", "admin")
+    assert is_as_given(*pair, "alice", PASSWORD, "admin")
+    assert not is_as_given(*pair, "alice", PASSWORD, "member")
+    assert not is_as_given(*pair, "alice", PASSWORD + "x", "admin")
+    assert not is_as_given(*pair, "alice", "", "admin")
+    assert not is_as_given(*pair, "bob", PASSWORD, "admin")

@@ -18,7 +18,7 @@ import pytest
 from gevent.server import StreamServer
 
 from porthole.compute import Computes
-from porthole.config import ComputeSettings
+from porthole.config import AuthScheme, ComputeSettings
 
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 
@@ -51,7 +51,10 @@ def make_computes() -> Iterator[MakeComputes]:
     made: list[Computes] = []
 
     def make(*, call_timeout: float = 30.0, resync_interval: float = 3600.0, **uris: str) -> Computes:
-        settings = [ComputeSettings(name, uri, f"{name}.vnc.example") for name, uri in uris.items()]
+        settings = [
+            ComputeSettings(name, uri, f"{name}.vnc.example", (AuthScheme.VENCRYPT,), f"{name}.tls.example")
+            for name, uri in uris.items()
+        ]
         computes = Computes(settings, call_timeout=call_timeout, resync_interval=resync_interval)
         made.append(computes)
         computes.start()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import libvirt
 import pytest
@@ -16,7 +16,9 @@ from porthole.compute import (
     InstanceNotRunning,
     PowerState,
 )
-from porthole.compute.computes import as_uuid
+from porthole.compute.computes import Computes, as_uuid
+from porthole.config import AuthScheme, ComputeSettings
+from porthole.proxy.rfb.policy import SecurityPolicy
 
 from .conftest import MakeComputes, MakeNode, domain_xml
 
@@ -24,6 +26,7 @@ Eventually = Callable[[Callable[[], object]], None]
 
 A = "0a000000-0000-4000-8000-00000000000a"
 B = "0b000000-0000-4000-8000-00000000000b"
+C = "0c000000-0000-4000-8000-00000000000c"
 
 
 def test_no_computes_at_all(make_computes: MakeComputes) -> None:
@@ -66,6 +69,7 @@ def test_connect_info_is_the_computes_address_and_the_live_port(
 
     # The XML's listen address, 203.0.113.66, is not in it.
     assert (info.host, info.port, info.domain_id) == ("c1.vnc.example", 5901, 1)
+    assert info.security == SecurityPolicy((AuthScheme.VENCRYPT,), "c1.tls.example")
     assert info.instance == computes.find(A)
 
 
@@ -324,3 +328,72 @@ def test_libvirt_prints_nothing(
         computes.find(A)
 
     assert capfd.readouterr() == ("", "")
+
+
+# --- another list
+
+
+def settings_of(name: str, uri: str, address: str = "192.0.2.11") -> ComputeSettings:
+    return ComputeSettings(name, uri, address, (AuthScheme.NONE,), name)
+
+
+@pytest.fixture
+def two(make_node: MakeNode) -> Iterator[tuple[Computes, ComputeSettings, ComputeSettings]]:
+    first = settings_of("c1", make_node(domain_xml("web", id_=A)))
+    second = settings_of("c2", make_node(domain_xml("db", id_=B)))
+    computes = Computes([first, second], call_timeout=10, resync_interval=60)
+    computes.start()
+    assert computes.wait_until_asked(30)
+    yield computes, first, second
+    computes.stop()
+
+
+Two = tuple[Computes, ComputeSettings, ComputeSettings]
+
+
+def test_what_is_the_same_stays_connected(two: Two) -> None:
+    computes, first, second = two
+    before = list(computes._computes)
+    computes.replace([second, settings_of("c1", first.connection_uri)])
+    assert computes._computes == before
+    assert computes.status() == {"c1": True, "c2": True}
+
+
+def test_one_is_added(two: Two, make_node: MakeNode, eventually: Eventually) -> None:
+    computes, first, second = two
+    added = settings_of("c0", make_node(domain_xml("new", id_=C)))
+    computes.replace([first, second, added])
+    assert computes.connect_info(C).port == 5901, "the first look-up waits for its connection"
+    eventually(lambda: computes.status() == {"c0": True, "c1": True, "c2": True})
+
+
+def test_one_that_is_added_and_down_makes_nothing_unready(two: Two, refused_port: int, eventually: Eventually) -> None:
+    computes, first, second = two
+    computes.replace([first, second, settings_of("c3", f"qemu+tcp://127.0.0.1:{refused_port}/system")])
+    assert computes.wait_until_asked(0)
+    eventually(lambda: computes.listing().unreachable == ("c3",))
+
+
+def test_one_is_removed(two: Two, eventually: Eventually) -> None:
+    computes, _, second = two
+    gone = computes._computes[0]
+    computes.replace([second])
+    with pytest.raises(InstanceNotFound):
+        computes.connect_info(A)
+    assert computes.power_state(A) is None
+    assert [instance.id for instance in computes.listing().instances] == [B]
+    eventually(lambda: gone.busy_threads == 0 and not gone.reachable)
+
+
+def test_one_has_changed_and_its_instances_are_known_meanwhile(two: Two, eventually: Eventually) -> None:
+    computes, first, second = two
+    computes.replace([settings_of("c1", first.connection_uri, "192.0.2.99"), second])
+    assert [instance.id for instance in computes.listing().instances] == [B, A]
+    assert computes.connect_info(A).host == "192.0.2.99"
+    eventually(lambda: computes.status() == {"c1": True, "c2": True})
+
+
+def test_all_are_removed(two: Two) -> None:
+    computes, _, _ = two
+    computes.replace([])
+    assert (computes.status(), computes.listing().instances) == ({}, ())

@@ -54,6 +54,35 @@ class TestAdd:
             add_key(path)
 
 
+class TestKeep:
+    def test_only_the_newest_stay(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path / "keys", *[bytes([n]) * 32 for n in range(5)])
+        assert add_key(path, keep=3) == 3
+        assert KeyRing.from_file(path).keys[1:] == (bytes(32), b"\1" * 32)
+
+    def test_one_is_the_new_one_alone(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path / "keys", bytes(32))
+        assert add_key(path, keep=1) == 1
+        assert KeyRing.from_file(path).keys[0] != bytes(32)
+
+    def test_more_than_there_are_is_all(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path / "keys", bytes(32))
+        assert add_key(path, keep=9) == 2
+
+    def test_a_full_file_has_room_then(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path / "keys", *[bytes([n]) * 32 for n in range(MAX_KEYS)])
+        assert add_key(path, keep=MAX_KEYS) == MAX_KEYS
+
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file away")
+    def test_roots_new_key_leaves_the_file_to_its_owner(self, tmp_path: Path) -> None:
+        path = key_file(tmp_path / "keys", bytes(32))
+        os.chown(path, 12345, 23456)
+        path.chmod(0o440)
+        add_key(path, keep=2)
+        status = path.stat()
+        assert (status.st_uid, status.st_gid, stat.S_IMODE(status.st_mode)) == (12345, 23456, 0o440)
+
+
 class TestRotation:
     def test_the_first_key_signs_and_all_verify(self, tmp_path: Path) -> None:
         path = tmp_path / "keys"

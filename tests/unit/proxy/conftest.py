@@ -13,7 +13,10 @@ from gevent import socket
 from porthole.proxy import relay as relay_module
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.relay import ReadBuffers, Relay
+from porthole.proxy.rfb.conversation import Conversation
 from tests.unit.proxy.dialogue import Dialogue, tcp_pair
+
+Wrap = Callable[[socket.socket, socket.socket], tuple[socket.socket, socket.socket]]
 
 
 @pytest.fixture
@@ -33,19 +36,21 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         ping_interval: float = 60,
         ping_timeout: float = 60,
         explain: Callable[[], tuple[int, str]] = lambda: (CloseCode.INSTANCE_STOPPED, "The instance was shut down."),
-        wrap: Callable[[socket.socket, socket.socket], tuple[socket.socket, socket.socket]] = lambda b, c: (b, c),
+        wrap: Wrap = lambda b, c: (b, c),
+        wrap_target: Wrap = lambda v, t: (v, t),
+        opening: Conversation[None] | None = None,
         client_buffer: int | None = None,
         target_buffer: int | None = None,
     ) -> Dialogue:
         browser, client = wrap(*tcp_pair())
-        vnc, target = tcp_pair()
+        vnc, target = wrap_target(*tcp_pair())
         if client_buffer is not None:
             client.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, client_buffer)
         if target_buffer is not None:
             target.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, target_buffer)
             vnc.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, target_buffer)
         relay = Relay(
-            client, target, early=early, buffers=ReadBuffers(),
+            client, target, early=early, opening=opening, buffers=ReadBuffers(),
             ping_interval=ping_interval, ping_timeout=ping_timeout, explain=explain,
         )  # fmt: skip
         started.append(Dialogue(relay, browser, vnc))

@@ -7,18 +7,24 @@ import os
 import struct
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import gevent
 import pytest
 from gevent import socket, ssl
 
+from porthole.proxy import relay as relay_module
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_FRAME_PAYLOAD, Opcode
 from porthole.proxy.relay import Ended
+from porthole.proxy.rfb.browser import open_browser
+from porthole.proxy.rfb.server import Opened
+from porthole.proxy.rfb.wire import SecurityType, Version
 from tests.unit.proxy.dialogue import Dialogue
 from tests.unit.proxy.wire import client_frame, server_frames
 
 Start = Callable[..., Dialogue]
+Wrap = Callable[[socket.socket, socket.socket], tuple[socket.socket, socket.socket]]
 
 
 def close(code: int, reason: str = "") -> bytes:
@@ -293,22 +299,42 @@ class TestEnds:
             chatterer.get(timeout=10)
 
 
+def tls_client(certificate: tuple[Path, Path]) -> ssl.SSLContext:
+    client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    client.load_verify_locations(certificate[0])
+    return client
+
+
+def shake_hands(
+    certificate: tuple[Path, Path], context: ssl.SSLContext, client: socket.socket, server: socket.socket
+) -> tuple[ssl.SSLSocket, ssl.SSLSocket]:
+    """Make a connection TLS; returns the client's side, then the server's."""
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    ours.load_cert_chain(*certificate)
+    shaking = gevent.spawn(ours.wrap_socket, server, server_side=True)
+    return context.wrap_socket(client, server_hostname="localhost"), shaking.get(timeout=10)
+
+
+@pytest.fixture
+def wrap(certificate: tuple[Path, Path]) -> Wrap:
+    """Makes the browser's connection TLS."""
+    return lambda browser, service: shake_hands(certificate, tls_client(certificate), browser, service)
+
+
+@pytest.fixture
+def wrap_target(certificate: tuple[Path, Path]) -> Wrap:
+    """Makes the connection to the VNC server TLS, in which the service is the client."""
+
+    def both(vnc: socket.socket, target: socket.socket) -> tuple[socket.socket, socket.socket]:
+        ours, theirs = shake_hands(certificate, tls_client(certificate), target, vnc)
+        return theirs, ours
+
+    return both
+
+
 class TestTls:
-    @pytest.fixture
-    def wrap(self, certificate: tuple[Path, Path]) -> Callable[..., tuple[socket.socket, socket.socket]]:
-        server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.load_cert_chain(*certificate)
-        client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        client.load_verify_locations(certificate[0])
-
-        def both(browser: socket.socket, service: socket.socket) -> tuple[socket.socket, socket.socket]:
-            shaking = gevent.spawn(server.wrap_socket, service, server_side=True)
-            return client.wrap_socket(browser, server_hostname="localhost"), shaking.get(timeout=10)
-
-        return both
-
     @pytest.mark.usefixtures("impatient")
-    def test_megabytes_arrive_whole_both_ways(self, dialogue: Start, wrap: Callable[..., object]) -> None:
+    def test_megabytes_arrive_whole_both_ways(self, dialogue: Start, wrap: Wrap) -> None:
         d = dialogue(wrap=wrap)
         picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
         reader = gevent.spawn(d.browser_gets)
@@ -324,7 +350,7 @@ class TestTls:
         assert frames_back[-1][0] == Opcode.CLOSE
 
     def test_early_bytes_that_the_vnc_server_does_not_take_at_once_are_not_lost(
-        self, dialogue: Start, wrap: Callable[..., tuple[socket.socket, socket.socket]]
+        self, dialogue: Start, wrap: Wrap
     ) -> None:
         typed = os.urandom(1_000_000)
         later = client_frame(Opcode.BINARY, typed[500_000:])
@@ -339,7 +365,7 @@ class TestTls:
         gevent.sleep(0.05)
         assert d.vnc_gets(len(typed)) == typed
 
-    def test_a_browser_that_does_not_read_still_types(self, dialogue: Start, wrap: Callable[..., object]) -> None:
+    def test_a_browser_that_does_not_read_still_types(self, dialogue: Start, wrap: Wrap) -> None:
         d = dialogue(wrap=wrap)
         flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
         gevent.sleep(0.3)
@@ -347,3 +373,185 @@ class TestTls:
         d.types(b"key")
         assert d.vnc_gets(3) == b"key"
         flood.kill()
+
+
+class TestTlsToTheVncServer:
+    @pytest.fixture(params=["plain", "tls"])
+    def legs(self, request: pytest.FixtureRequest, wrap: Wrap, wrap_target: Wrap) -> dict[str, Wrap]:
+        """How both connections are wrapped: the browser's in either way, that to the VNC server always."""
+        return {"wrap_target": wrap_target, **({"wrap": wrap} if request.param == "tls" else {})}
+
+    # The second size is below that of a TLS record, so that decrypted bytes stay behind at each read.
+    @pytest.mark.usefixtures("impatient")
+    @pytest.mark.parametrize("chunk", [relay_module.CHUNK, 1000])
+    def test_megabytes_arrive_whole_both_ways(
+        self, dialogue: Start, legs: dict[str, Wrap], monkeypatch: pytest.MonkeyPatch, chunk: int
+    ) -> None:
+        monkeypatch.setattr(relay_module, "CHUNK", chunk)
+        d = dialogue(**legs)
+        picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
+        reader = gevent.spawn(d.browser_gets)
+        sender = gevent.spawn(d.vnc.sendall, picture)
+        frames = b"".join(client_frame(Opcode.BINARY, upload[at : at + 33_333]) for at in range(0, len(upload), 33_333))
+        typist = gevent.spawn(d.browser.sendall, frames)
+        assert d.vnc_gets(len(upload)) == upload
+        gevent.joinall([sender, typist], timeout=10)
+        d.vnc.close()
+        frames_back = reader.get(timeout=10)
+        assert b"".join(payload for opcode, payload in frames_back if opcode == Opcode.BINARY) == picture
+        assert frames_back[-1][0] == Opcode.CLOSE
+
+    def test_what_came_before_the_relay_is_first(self, dialogue: Start, wrap_target: Wrap) -> None:
+        def wrap_and_send(vnc: socket.socket, target: socket.socket) -> tuple[socket.socket, socket.socket]:
+            secure, ours = wrap_target(vnc, target)
+            secure.sendall(b"0000first")  # one record, of which the security result was read
+            assert ours.recv(4) == b"0000"
+            return secure, ours
+
+        d = dialogue(wrap_target=wrap_and_send)
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"first")]
+
+    def test_a_browser_that_does_not_read_still_types(self, dialogue: Start, legs: dict[str, Wrap]) -> None:
+        d = dialogue(**legs)
+        flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
+        gevent.sleep(0.3)
+        assert not flood.dead
+        for _ in range(20):
+            d.types(b"key")
+            assert d.vnc_gets(3) == b"key"
+        assert d.relay.traffic.to_client < 30_000_000
+        flood.kill()
+
+    def test_a_vnc_server_that_does_not_read_still_draws(self, dialogue: Start, legs: dict[str, Wrap]) -> None:
+        d = dialogue(**legs)
+        flood = gevent.spawn(d.browser.sendall, client_frame(Opcode.BINARY, bytes(60_000)) * 800)
+        gevent.sleep(0.3)
+        assert not flood.dead
+        for _ in range(20):
+            d.vnc.sendall(b"pixels")
+            assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"pixels")]
+        flood.kill()
+
+    def test_last_words(self, dialogue: Start, legs: dict[str, Wrap]) -> None:
+        d = dialogue(**legs)
+        d.vnc.sendall(b"last words")
+        d.vnc.close()
+        frames = d.browser_gets()
+        assert frames[0] == (Opcode.BINARY, b"last words")
+        assert frames[-1] == (Opcode.CLOSE, struct.pack("!H", 4000) + b"The instance was shut down.")
+
+    def test_bytes_that_are_not_what_was_sent_end_the_session(self, dialogue: Start, wrap_target: Wrap) -> None:
+        raw: list[socket.socket] = []
+
+        def wrap_and_keep(vnc: socket.socket, target: socket.socket) -> tuple[socket.socket, socket.socket]:
+            secure, ours = wrap_target(vnc, target)
+            raw.append(socket.socket(fileno=os.dup(secure.fileno())))
+            return secure, ours
+
+        d = dialogue(wrap_target=wrap_and_keep)
+        with raw[0]:
+            raw[0].sendall(b"\x17\x03\x03\x00\x20" + bytes(32))
+        assert d.browser_gets_close()[0] == CloseCode.INSTANCE_STOPPED
+        assert d.ended().by == "target"
+
+    @pytest.mark.parametrize("typed", [b"", os.urandom(3_000_000)])
+    def test_tls_that_has_to_write_before_it_reads(
+        self, dialogue: Start, certificate: tuple[Path, Path], typed: bytes
+    ) -> None:
+        """A key update of TLS 1.3, which OpenSSL answers in the middle of a read, when the socket takes nothing."""
+
+        class Stubborn(ssl.SSLSocket):
+            refusals = 3
+
+            def recv_into(self, *args: Any, **kwargs: Any) -> int:
+                if self.refusals:
+                    self.refusals -= 1
+                    raise ssl.SSLWantWriteError
+                return super().recv_into(*args, **kwargs)
+
+        def both(vnc: socket.socket, target: socket.socket) -> tuple[socket.socket, socket.socket]:
+            context = tls_client(certificate)
+            context.sslsocket_class = Stubborn
+            ours, theirs = shake_hands(certificate, context, target, vnc)
+            return theirs, ours
+
+        d = dialogue(wrap_target=both, target_buffer=65536)
+        typist = gevent.spawn(d.browser.sendall, client_frame(Opcode.BINARY, typed) if typed else b"")
+        gevent.sleep(0.1)
+        d.vnc.sendall(b"pixels")
+        if typed:
+            assert d.vnc_gets(len(typed)) == typed
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"pixels")]
+        typist.get(timeout=10)
+        d.types(b"key")
+        assert d.vnc_gets(3) == b"key"
+
+
+class TestOpening:
+    """The opening with the browser, before anything is relayed."""
+
+    VERSION = b"RFB 003.008\n"
+
+    @pytest.fixture
+    def d(self, dialogue: Start) -> Dialogue:
+        return dialogue(opening=open_browser(Opened(Version.V3_8, SecurityType.VENCRYPT)))
+
+    def test_the_service_is_the_vnc_server_until_client_init(self, d: Dialogue) -> None:
+        d.vnc.sendall(b"early")  # no VNC server does
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, self.VERSION)]
+        d.types(self.VERSION)
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"\1\1")]
+        gevent.sleep(0.05)
+        d.types(b"\1" + b"\1")  # the security type, and ClientInit with it
+        assert server_frames(d.browser.recv(6)) == [(Opcode.BINARY, bytes(4))]
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, b"early")]
+        assert d.vnc_gets(1) == b"\1"
+        assert (d.relay.traffic.to_target, d.relay.traffic.to_client) == (1, 5), "the opening is not counted"
+
+    @pytest.mark.parametrize("version", [b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"])
+    def test_a_byte_in_a_frame_at_a_time(self, d: Dialogue, version: bytes) -> None:
+        choice = b"" if version.endswith(b"3\n") else b"\1"
+        for byte in version + choice + b"\1":
+            d.types(bytes([byte]))
+            gevent.sleep(0.001)
+        assert d.vnc_gets(1) == b"\1"
+        d.vnc.sendall(b"server init")
+        gevent.sleep(0.05)
+        said = b"".join(payload for _, payload in server_frames(d.browser.recv(1000)))
+        assert said.startswith(self.VERSION)
+        assert said.endswith(b"server init")
+
+    def test_all_at_once_even_together_with_the_upgrade(self, dialogue: Start) -> None:
+        early = client_frame(Opcode.BINARY, self.VERSION + b"\1" + b"\1")
+        d = dialogue(early=early, opening=open_browser(Opened(Version.V3_8, SecurityType.NONE)))
+        assert d.vnc_gets(1) == b"\1"
+
+    def test_a_password_is_between_the_browser_and_the_guest(self, dialogue: Start) -> None:
+        d = dialogue(opening=open_browser(Opened(Version.V3_8, SecurityType.VNC_AUTH)))
+        d.vnc.sendall(b"challenge 16byte")
+        d.types(self.VERSION + b"\2")
+        gevent.sleep(0.05)
+        frames = server_frames(d.browser.recv(1000))
+        assert b"".join(payload for _, payload in frames) == self.VERSION + b"\1\2" + b"challenge 16byte"
+        d.types(b"response of 16b.")
+        assert d.vnc_gets(16) == b"response of 16b."
+        d.vnc.sendall(bytes(4))
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, bytes(4))]
+
+    def test_a_viewer_that_speaks_something_else(self, d: Dialogue) -> None:
+        d.types(b"GET / HTTP/1.1\r\n")
+        assert d.browser_gets_close() == (1002, "The viewer does not speak RFB 3.3, 3.7 or 3.8.")
+        assert d.vnc.recv(10) == b"", "nothing of it reached the VNC server"
+
+    def test_one_that_begins_too_late(self, dialogue: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(relay_module, "OPENING_TIMEOUT", 0.2)
+        opening = open_browser(Opened(Version.V3_8, SecurityType.NONE))
+        d = dialogue(opening=opening, ping_interval=0.1, ping_timeout=60)
+        assert d.browser_gets_close() == (4004, "The viewer did not begin in time.")
+
+    def test_pings_are_answered_meanwhile(self, d: Dialogue) -> None:
+        d.browser.sendall(client_frame(Opcode.PING, b"there?"))
+        gevent.sleep(0.05)
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, self.VERSION), (Opcode.PONG, b"there?")]
+        d.browser.sendall(close(1000))
+        assert d.browser_gets_close()[0] == 1000

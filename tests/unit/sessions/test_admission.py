@@ -9,6 +9,7 @@ from pathlib import Path
 
 import gevent
 import pytest
+import structlog
 from gevent import socket
 from gevent.server import StreamServer
 
@@ -16,13 +17,15 @@ from porthole.auth.errors import Forbidden
 from porthole.auth.principal import Principal, Role
 from porthole.compute.errors import ComputeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.compute.model import ConnectInfo, Instance, PowerState
+from porthole.config import AuthScheme
 from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
-from porthole.proxy.errors import OriginRefused, TargetUnreachable, TooManySessions
+from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable, TooManySessions
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
+from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.registry import Sessions
 from porthole.state.sqlite import SqliteStore
@@ -32,7 +35,7 @@ INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
 
 
 class VncServer:
-    """Greets, and notices what becomes of its connections."""
+    """Lets everybody in without TLS, and notices what becomes of its connections."""
 
     def __init__(self) -> None:
         self._taken = self._open = 0
@@ -45,6 +48,10 @@ class VncServer:
         self._open += 1
         with contextlib.suppress(ConnectionResetError):
             connection.sendall(b"RFB 003.008\n")
+            connection.recv(12)
+            connection.sendall(b"\x01\x01")
+            connection.recv(1)
+            connection.sendall(bytes(4))
             connection.recv(1)
         self._open -= 1
 
@@ -69,6 +76,7 @@ class Instances:
 
     def __init__(self, port: int) -> None:
         self.domain_id, self.port = 1, port
+        self.schemes: tuple[AuthScheme, ...] = (AuthScheme.NONE,)
         self.asked = 0
         self.error: Exception | None = None
         self.before_the_second_answer: Callable[[], None] = lambda: None
@@ -80,7 +88,7 @@ class Instances:
             self.before_the_second_answer()
         if self.error is not None:
             raise self.error
-        return ConnectInfo(INSTANCE, "127.0.0.1", self.port, self.domain_id)
+        return ConnectInfo(INSTANCE, "127.0.0.1", self.port, self.domain_id, SecurityPolicy(self.schemes, "c1"))
 
     def power_state(self, instance_id: str) -> PowerState | None:
         assert instance_id == ID
@@ -110,6 +118,7 @@ class World:
             sessions=self.sessions,
             origins=OriginPolicy("http://127.0.0.1:6080/vnc_auto.html", ()),
             connect_timeout=2.0,
+            vnc_tls=None,
             enforce_session_timeout=enforce_session_timeout,
         )
 
@@ -155,9 +164,9 @@ def test_a_good_request_becomes_a_session_connected_to_the_instance(world: World
     session = world.admission.admit(world.request(origin="http://127.0.0.1:6080"))
     assert (session.claims, session.info.instance, session.client) == (world.issued.claims, INSTANCE, "192.0.2.9")
     assert world.vnc.accepted(1)
-    assert session.target.getpeername()[1] == world.vnc.port
+    assert session.target.socket.getpeername()[1] == world.vnc.port
     assert len(world.sessions) == 1
-    session.target.close()
+    session.target.socket.close()
     session.ended(None)
     session.ended(None)
     assert len(world.sessions) == 0
@@ -200,7 +209,7 @@ class TestOrder:
             world.admission.admit(world.request())
         assert world.instances.asked == asked
         for session in (first, second):
-            session.target.close()
+            session.target.socket.close()
             session.ended(None)
         assert world.places() == 2
 
@@ -218,6 +227,15 @@ class TestOrder:
             unused.bind(("127.0.0.1", 0))
             world.instances.port = unused.getsockname()[1]
             world.refused(TargetUnreachable)
+
+    def test_and_its_security(self, world: World) -> None:
+        world.instances.schemes = (AuthScheme.VENCRYPT,)
+        with structlog.testing.capture_logs() as lines:
+            world.refused(TargetInsecure)
+        (line,) = lines
+        assert (line["event"], line["compute"], line["instance"]) == ("VNC server not secure", "c1", ID)
+        assert "this VNC server is without TLS" in line["why"]
+        assert world.vnc.all_closed()
 
     def test_while_somebody_is_being_admitted_the_place_is_taken(self, world: World) -> None:
         seen = []

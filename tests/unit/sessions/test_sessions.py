@@ -13,10 +13,15 @@ from gevent import socket
 
 from porthole.compute.errors import ComputeUnavailable
 from porthole.compute.model import ConnectInfo, Instance, PowerState
+from porthole.config import AuthScheme
 from porthole.consoleauth.tokens import Claims
 from porthole.metrics import Metrics
 from porthole.proxy.errors import CloseCode, ServiceStopping, TooManySessions
 from porthole.proxy.relay import Ended, ReadBuffers, Relay
+from porthole.proxy.rfb.policy import SecurityPolicy
+from porthole.proxy.rfb.server import Opened
+from porthole.proxy.rfb.wire import SecurityType, Version
+from porthole.proxy.target import Target
 from porthole.sessions import session as session_module
 from porthole.sessions.registry import Sessions
 from porthole.sessions.session import Session
@@ -24,7 +29,9 @@ from tests.unit.proxy.dialogue import Dialogue, tcp_pair
 
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
 CLAIMS = Claims("f" * 32, ID, "novnc", "full", "max", "p", 2_000_000_000)
-INFO = ConnectInfo(Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001"), "127.0.0.1", 5900, 1)
+INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
+INFO = ConnectInfo(INSTANCE, "127.0.0.1", 5900, 1, SecurityPolicy((AuthScheme.NONE,), "c1"))
+OPENED = Opened(Version.V3_8, SecurityType.NONE)
 
 
 class Live:
@@ -41,11 +48,17 @@ class Live:
         vnc, target = tcp_pair()
         sessions.reserve()
         self.session = Session(
-            CLAIMS, INFO, target, "192.0.2.9", power_state=power_state, deadline=deadline, forget=sessions.forget
+            CLAIMS,
+            INFO,
+            Target(target, OPENED),
+            "192.0.2.9",
+            power_state=power_state,
+            deadline=deadline,
+            forget=sessions.forget,
         )
         sessions.add(self.session)
         relay = Relay(
-            client, target, early=b"", buffers=ReadBuffers(),
+            client, target, early=b"", opening=None, buffers=ReadBuffers(),
             ping_interval=60, ping_timeout=60, explain=self.session.explain,
         )  # fmt: skip
         self.session.started(relay)
@@ -119,7 +132,9 @@ class TestEnds:
 
     def test_before_the_101_there_is_nobody_to_tell(self, sessions: Sessions) -> None:
         one, other = tcp_pair()
-        session = Session(CLAIMS, INFO, one, "", power_state=lambda _: None, deadline=None, forget=lambda *_: None)
+        session = Session(
+            CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, deadline=None, forget=lambda *_: None
+        )
         session.end(1001, "not heard")
         one.close()
         other.close()
@@ -208,7 +223,9 @@ class TestRecord:
     ) -> None:
         one, other = tcp_pair()
         sessions.reserve()
-        session = Session(CLAIMS, INFO, one, "", power_state=lambda _: None, deadline=None, forget=sessions.forget)
+        session = Session(
+            CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, deadline=None, forget=sessions.forget
+        )
         sessions.add(session)
         session.ended(None)
         assert log[-1]["reason"] == "The session did not start."
@@ -228,6 +245,6 @@ class TestRecord:
 
 def test_the_target_is_the_connection_that_was_made(sessions: Sessions) -> None:
     live = Live(sessions)
-    assert isinstance(live.session.target, socket.socket)
+    assert isinstance(live.session.target.socket, socket.socket)
     live.session.end(CloseCode.NORMAL, "over")
     live.told()

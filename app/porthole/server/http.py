@@ -1,0 +1,141 @@
+"""pywsgi's HTTP server with bounds, and what :class:`ConsoleHandler` needs of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import gevent
+import structlog
+from gevent import socket, ssl
+from gunicorn.workers.ggevent import PyWSGIServer
+
+from porthole.config import Settings
+from porthole.proxy.connections import Connections
+from porthole.proxy.gate import Gate
+from porthole.proxy.relay import ReadBuffers
+
+MAX_CONNECTIONS = 900
+"""Connections that are no console: requests being waited for, read and answered. Beyond, the oldest is cut off."""
+
+_TLS_HANDSHAKE = 0x16
+"""First byte of a TLS connection: a handshake record (RFC 8446 5.1)."""
+
+_TLS_ONLY = (
+    b"HTTP/1.1 426 Upgrade Required\r\nUpgrade: TLS/1.2, HTTP/1.1\r\nConnection: Upgrade, close\r\n"
+    b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: 52\r\n\r\n"
+    b"Only TLS is taken here: start the URL with https://\n"
+)
+
+_HEALTH = b"GET /healthz HTTP/1.0\r\nHost: localhost\r\n\r\n"
+
+log = structlog.get_logger("porthole.server")
+
+
+class Application(Protocol):
+    """What is served: a WSGI application, and its gate for upgrades."""
+
+    settings: Settings
+    gate: Gate
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer an HTTP request (PEP 3333)."""
+
+
+class HttpServer(PyWSGIServer):  # type: ignore[misc]
+    """pywsgi's server with bounded connections.
+
+    :param connections: those that carry HTTP
+    :param request_timeout: seconds a client has for each request
+    """
+
+    def __init__(
+        self, listener: Any, application: Any, *, connections: Connections, request_timeout: float, **kwargs: Any
+    ) -> None:
+        # pywsgi would ask the DNS for our own name, and wait for it.
+        kwargs["environ"] = {"SERVER_NAME": "porthole", **kwargs.get("environ", {})}
+        super().__init__(listener, application, **kwargs)
+        self.connections = connections
+        self.request_timeout = request_timeout
+
+    def handle(self, client_socket: socket.socket, address: Any) -> None:
+        """Handle a connection, which is one of :attr:`connections` until it is a console's."""
+        with self.connections.carrying(client_socket):
+            super().handle(client_socket, address)
+
+    def accept_waiting(self) -> None:
+        """Take the connections that the kernel has waiting, all of them now."""
+        while self.started and not self.full():
+            accepted = self.do_read()
+            if not accepted:
+                return
+            self.do_handle(*accepted)
+
+
+class ConsoleServer(HttpServer):
+    """The public server: with what :class:`ConsoleHandler` needs, and time limits on TLS handshakes."""
+
+    def __init__(
+        self, listener: Any, application: Application, *, connections: Connections | None = None, **kwargs: Any
+    ) -> None:
+        settings = application.settings
+        super().__init__(
+            listener,
+            application,
+            connections=Connections(MAX_CONNECTIONS) if connections is None else connections,
+            request_timeout=settings.request_timeout,
+            **kwargs,
+        )
+        self.gate = application.gate
+        self.buffers = ReadBuffers()
+        self.ping_interval = settings.ping_interval
+        self.ping_timeout = settings.ping_timeout
+        self.ssl_only = settings.ssl_only
+
+    def wrap_socket_and_handle(self, client_socket: socket.socket, address: Any) -> None:
+        """Take TLS and, unless ``ssl_only``, plain connections on one port, as nova-novncproxy does."""
+        try:
+            with self.connections.carrying(client_socket), gevent.Timeout(self.request_timeout, TimeoutError):
+                first = client_socket.recv(1, socket.MSG_PEEK)
+                if first and first[0] == _TLS_HANDSHAKE:
+                    secure = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
+                    client_socket = secure  # the other object is without its descriptor now
+                    self.connections.waits(secure)
+                    secure.do_handshake()
+                elif first and self.ssl_only:
+                    client_socket.sendall(_TLS_ONLY)
+                    first = b""
+        except (OSError, ssl.SSLError):
+            first = b""
+        try:
+            if first:
+                self.handle(client_socket, address)
+        finally:
+            client_socket.close()
+
+    def ask_itself(self) -> None:
+        """Ask for ``/healthz`` over a connection that needs no listener, as a client would.
+
+        At the address itself another generation of the service might answer.
+
+        :raises RuntimeError: the answer is not the right one
+        """
+        self.init_socket()  # start does the same
+        ours, theirs = socket.socketpair()
+        self.do_handle(theirs, ("itself", 0))
+        answer = b""
+        try:
+            with gevent.Timeout(self.request_timeout, TimeoutError):
+                if self.ssl_enabled:
+                    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+                    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE  # it is us
+                    ours = context.wrap_socket(ours)
+                ours.sendall(_HEALTH)
+                while data := ours.recv(4096):
+                    answer += data
+        except (OSError, ssl.SSLError) as error:
+            raise RuntimeError(f"it does not answer itself: {error}") from error
+        finally:
+            ours.close()
+        if b" 200 " not in answer.partition(b"\r\n")[0]:
+            raise RuntimeError("it does not answer itself as it should")
