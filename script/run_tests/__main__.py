@@ -31,11 +31,12 @@ def parser() -> argparse.ArgumentParser:
     lines = [f"  {part.name:<{width}}  {part.about}{' (root)' if part.namespaces else ''}" for part in PARTS]
     it = argparse.ArgumentParser(
         prog="script/test",
-        usage="script/test [PART ...] [-- PYTEST ARGUMENTS]",
+        usage="script/test [--whole] [PART ...] [-- PYTEST ARGUMENTS]",
         description="Run the tests: all parts, or those that are named. Part vagrant runs only when it is named.",
         epilog="parts:\n" + "\n".join(lines) + "\n\n'script/test references' makes the generated pages anew instead.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    it.add_argument("--whole", action="store_true", help="fail when a part cannot run here, instead of leaving it out")
     it.add_argument("parts", nargs="*", metavar="PART", type=_part_name)
     return it
 
@@ -50,12 +51,14 @@ def _part_name(text: str) -> str:
 def main(argv: Sequence[str]) -> int:
     """Run the parts; the exit status is 0 when all that was asked for passed."""
     own, pytest_arguments = _split(argv)
-    names = parser().parse_args(own).parts
+    options = parser().parse_args(own)
+    names = options.parts
     progress = Progress()
     chosen = [part for part in PARTS if (part.name in names if names else part.by_default)]
     if any(part.name == "molecule" for part in chosen) and (why := scenarios.why_no_hosts()):
-        progress.say(f"script/test: molecule {'cannot run' if names else 'is left out'}: {why}.")
-        if names:
+        must_run = names or options.whole
+        progress.say(f"script/test: molecule {'cannot run' if must_run else 'is left out'}: {why}.")
+        if must_run:
             return 1
         chosen = [part for part in chosen if part.name != "molecule"]
     try:

@@ -89,6 +89,7 @@ PARTS = (
             *debian.HYPERVISOR_NEEDS,
             *_VAGRANT,
             program("libvirt-clients", "virsh"),
+            program("iproute2", "ip"),
             program("dnsmasq-base", "dnsmasq"),
             program("iptables", "iptables", "ip6tables"),
             program("openssh-client", "ssh"),

@@ -13,7 +13,7 @@ SCENARIOS = ("default", "upgrade", "reset")
 LINES_SHOWN = 80
 """Of a scenario that failed."""
 
-STEP = re.compile(r"➜ (\w+): (Executing|Executed)")
+STEP = re.compile(r"\[\w+ > (\w+)\] (Executing|Executed)")
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 FIGURE = re.compile(r"figure: ([^'\"]+)")
 
@@ -42,7 +42,9 @@ def run(checkout: Path, environment: Mapping[str, str], say: Callable[[str], Non
     env |= {"COLUMNS": "200", "PYTHONUNBUFFERED": "1"}
     failed = []
     for scenario in SCENARIOS:
-        if not (checkout / "tests" / "molecule" / scenario).is_dir():
+        tests = checkout / "tests" / "molecule" / scenario
+        if not any(tests.glob("test_*.py")):
+            say(f"molecule {scenario}: left out: {tests.relative_to(checkout)} has no tests")
             continue
         if not _scenario(scenario, checkout, env, logs / f"{scenario}.log", say):
             failed.append(f"molecule {scenario}")
@@ -66,7 +68,7 @@ def _scenario(name: str, checkout: Path, env: Mapping[str, str], log: Path, say:
     figures: list[str] = []
     lines: list[str] = []
     try:
-        with log.open("w") as file:
+        with log.open("w", buffering=1) as file:
             for line in output:
                 file.write(line)
                 text = COLOUR.sub("", line.rstrip())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import re
 import shutil
 import subprocess
 import tempfile
@@ -15,6 +17,11 @@ from provision.progress import StepFailed, last_lines
 
 SYSTEM_SOCKET = Path("/run/libvirt/libvirt-sock")
 START_SECONDS = 60.0
+PARENT = Path("/var/tmp")  # noqa: S108 - the names in it are new ones
+PREFIX = "porthole-vagrant-"
+NETWORKS = "10.78."
+"""How the addresses of the lab's networks begin."""
+
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 
 QEMU_CONF = """\
@@ -75,10 +82,13 @@ def private(log: Path, *, kvm: bool) -> Iterator[str]:
     :returns: its URI
     :raises StepFailed: it does not start
     """
-    folder = Path(tempfile.mkdtemp(prefix="porthole-vagrant-", dir="/var/tmp"))
+    _remove_remains()
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=PARENT))
     uri = f"qemu+unix:///system?socket={folder}/socket/libvirt-sock"
     with contextlib.ExitStack() as cleaning:
         cleaning.callback(shutil.rmtree, folder, ignore_errors=True)
+        # Locked as long as this process runs: so a later run tells what is left from what is in use.
+        fcntl.flock(cleaning.enter_context((folder / "lock").open("wb")), fcntl.LOCK_EX)
         cleaning.callback(_remove_chains, {table: _rules(table) for table in ("filter", "nat", "mangle")})
         cleaning.callback(FORWARDING.write_text, FORWARDING.read_text())
         _write_files(folder)
@@ -95,6 +105,32 @@ def private(log: Path, *, kvm: bool) -> Iterator[str]:
         cleaning.callback(_end_networks, uri)
         processes.wait_for(lambda: _virsh(uri, "capabilities") is not None, "libvirtd", START_SECONDS, [service])
         yield uri
+
+
+def _remove_remains() -> None:
+    """Remove what a run that was killed has left: its folder, and the bridges of its networks."""
+    for folder in PARENT.glob(f"{PREFIX}*"):
+        try:
+            with (folder / "lock").open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _remove_bridges(folder)
+                shutil.rmtree(folder, ignore_errors=True)
+        except OSError:  # a run that is at work has locked it, or has not got so far yet
+            continue
+
+
+def _remove_bridges(folder: Path) -> None:
+    for conf in folder.glob("var/lib/libvirt/dnsmasq/*.conf"):
+        for bridge in re.findall(r"^interface=(\w+)$", conf.read_text(), re.MULTILINE):
+            shown = subprocess.run(
+                ["ip", "-oneline", "-4", "address", "show", "dev", bridge],
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            if f"inet {NETWORKS}" in shown.stdout:
+                subprocess.run(["ip", "link", "delete", bridge], stdin=subprocess.DEVNULL, check=False)
 
 
 def _write_files(folder: Path) -> None:

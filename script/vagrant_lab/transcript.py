@@ -14,7 +14,8 @@ SHOWN = re.compile(
           |Running\ local\ script|Removing\ domain).*
     | PLAY\ .*
     | \S+\s+:\ ok=.*
-    | .*\b(?:fatal|FAILED|[Ee]rror)\b.*
+    | .*\b(?:fatal|FAILED|[Ee]rror|ERROR)\b.*
+    | failed:\ \[.*
     """,
     re.VERBOSE,
 )

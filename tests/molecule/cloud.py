@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from systemd_hosts.network import Net
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 RUN_SECONDS = 600.0
+WAIT_SECONDS = 60.0
 
 CONNECT = """\
 import concurrent.futures, socket, sys
@@ -136,3 +138,14 @@ class Cloud:
         changed = {name: int(count) for name, count in recap}
         skipped = sum(int(count) for count in re.findall(r"\bskipped=(\d+)", done.stdout))
         return Run(done.returncode, done.stdout, changed, skipped, time.monotonic() - started)
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    """Wait until something is so, a minute at most.
+
+    :raises AssertionError: it is not so
+    """
+    end = time.monotonic() + WAIT_SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.2)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import ssl
+import threading
 import urllib.parse
 from typing import Any
 
@@ -12,10 +13,11 @@ import websocket
 
 from local_lab.client import Api, websocket_url
 from tests.molecule.cloud import Host
-from tests.service.rfb import RfbClient
+from tests.service.rfb import Closed, RfbClient
 
 PORT = 6080
 SECONDS = 15
+LOOK_SECONDS = 3
 
 
 class Site:
@@ -48,7 +50,11 @@ class Site:
 
         :param address: where to connect, instead of where the console's URL leads; the certificate has to be the host's
         """
-        url = websocket_url(self.api.console_url(instance))
+        return self.open_url(self.api.console_url(instance), address)
+
+    def open_url(self, console_url: str, address: str = "") -> RfbClient:
+        """The same with a console's URL that was asked for before."""
+        url = websocket_url(console_url)
         options: dict[str, object] = {"context": self.tls}
         if address:
             parts = urllib.parse.urlsplit(url)
@@ -71,3 +77,46 @@ def works(client: RfbClient) -> bool:
     """Whether the guest's screen still arrives through a console."""
     client.request_update()
     return client.raw_update() > 0
+
+
+class Held:
+    """A console that somebody looks at while a test does something else, so that the service's pings are answered.
+
+    :ivar client: the console
+    """
+
+    def __init__(self, client: RfbClient) -> None:
+        self.client = client
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
+        self._closed: Closed | None = None
+        self._thread = threading.Thread(target=self._look, daemon=True)
+        self._thread.start()
+
+    def works(self) -> bool:
+        """Whether the guest's screen still arrives."""
+        with self._lock:
+            return self._closed is None and works(self.client)
+
+    def close(self) -> None:
+        """Close it, unless the service has."""
+        self._stop()
+        if self._closed is None:
+            self.client.close()
+
+    def wait_for_close(self) -> Closed:
+        """Wait until the service closes it."""
+        self._stop()
+        return self._closed or self.client.wait_for_close()
+
+    def _stop(self) -> None:
+        self._closing.set()
+        self._thread.join(SECONDS)
+
+    def _look(self) -> None:
+        while self._closed is None and not self._closing.wait(LOOK_SECONDS):
+            with self._lock:
+                try:
+                    works(self.client)
+                except Closed as closed:
+                    self._closed = closed

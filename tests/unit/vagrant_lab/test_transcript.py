@@ -23,6 +23,8 @@ from vagrant_lab.transcript import Transcript
         ("compute1                   : ok=40   changed=21   unreachable=0", True),
         ("fatal: [compute1]: FAILED! => {}", True),
         ("==> console1: Destroying VM...", False),
+        ("[ERROR]: Task failed: Module failed: no such package", True),
+        ("failed: [compute1] (item=/etc/pki) =>", True),
         ("==> console1: Removing domain...", True),
     ],
 )
