@@ -6,19 +6,7 @@ import difflib
 import json
 
 from tests.molecule.cloud import Cloud
-
-# The files that the running nova-compute was started with, read by Nova's own loader.
-EFFECTIVE = """\
-import json, subprocess, sys
-pid = subprocess.check_output(["systemctl", "show", "--value", "-p", "MainPID", "nova-compute"], text=True).strip()
-words = open(f"/proc/{pid}/cmdline").read().split("\\0")
-files = [word for word in words if word.startswith("--config-file")]
-import nova.conf
-nova.conf.CONF(files, project="nova", prog="nova-compute")
-vnc = nova.conf.CONF.vnc
-print(json.dumps({"enabled": vnc.enabled, "server_listen": str(vnc.server_listen),
-                  "server_proxyclient_address": str(vnc.server_proxyclient_address), "files": files}))
-"""
+from tests.molecule.nova import EFFECTIVE
 
 
 def test_nova_reads_the_values_of_the_inventory(cloud: Cloud) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tests.molecule import guests
 from tests.molecule.cloud import Cloud
-from tests.molecule.site import Site, works
+from tests.molecule.site import Held, Site, works
 
 LIST = "/etc/porthole/porthole.conf.d/50-computes.conf"
 # Beside a generation's link is the play's own record of what it was started with, NUMBER.json.
@@ -22,7 +22,7 @@ def test_one_file_and_no_session(
 ) -> None:
     compute = cloud["compute2"]
     guests.start(compute, "held")
-    held = site.open("held")
+    held = Held(site.open("held"))
     nova = ("systemctl", "show", "-p", "InvocationID", "nova-compute")
     nova_before, unit = cloud["compute1"].output(*nova), site.unit()
     service = ("systemctl", "show", "-p", "InvocationID", "-p", "MainPID", unit)
@@ -40,7 +40,7 @@ def test_one_file_and_no_session(
     assert site.unit() == unit
     assert site.host.output(*service) == service_before
     assert cloud["compute1"].output(*nova) == nova_before, "nova-compute was restarted for nothing"
-    assert works(held), "the session was dropped"
+    assert held.works(), "the session was dropped"
     held.close()
 
     guests.start(cloud["compute3"], "newcomer")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
 from tests.molecule import guests
-from tests.molecule.cloud import Cloud, Host
+from tests.molecule.cloud import Cloud, Host, wait_until
 from tests.molecule.site import Site, works
 
 
@@ -32,11 +29,3 @@ def reboot(host: Host) -> None:
         return done.returncode == 0 and done.stdout.strip() != boot
 
     wait_until(answers)
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    """Wait at most a minute."""
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.2)

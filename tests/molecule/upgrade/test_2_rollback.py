@@ -1,0 +1,35 @@
+"""Back to the release that ran before."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.molecule.cloud import Cloud, wait_until
+from tests.molecule.generations import Generations
+from tests.molecule.site import Held, Site, works
+
+OLDER = "0.0.9"
+
+
+def test_sessions_outlive_the_way_back(
+    cloud: Cloud, site: Site, generations: Generations, newer: Path, held: Held, guest: str
+) -> None:
+    (before,) = generations.running()
+    newest = generations.release()
+
+    run = cloud.playbook(newer, playbook="playbooks/rollback.yml")
+    assert run.status == 0, run.output
+    assert f"Set appliance_release to {OLDER} in the inventory" in run.output
+    after = before + 1
+    assert generations.release() == generations.release_of(after) == OLDER
+    assert generations.release_of(before) == newest
+    assert generations.running() == [before, after]
+    assert generations.at_boot() == [after]
+
+    client = site.open(guest)
+    assert generations.sessions() == {before: 1, after: 1}
+    assert works(client)
+    client.close()
+    assert held.works()
+    held.close()
+    wait_until(lambda: generations.running() == [after])
