@@ -149,8 +149,8 @@ def _load(options: argparse.Namespace) -> config.Settings:
 def _serve(options: argparse.Namespace) -> None:
     settings = _load(options)
     # Imported here: the other commands need neither gunicorn nor libvirt.
-    from porthole import server  # noqa: PLC0415
-    from porthole.service import Service  # noqa: PLC0415
+    from porthole import server  # noqa: PLC0415 - not every command needs it
+    from porthole.service import Service  # noqa: PLC0415 - not every command needs it
 
     log.configure(settings.debug)
     os.umask(0o027)  # what it writes is nobody else's
@@ -168,7 +168,7 @@ def _serve(options: argparse.Namespace) -> None:
 
 
 def _check_state(settings: config.Settings) -> None:
-    from porthole.state import sqlite  # noqa: PLC0415
+    from porthole.state import sqlite  # noqa: PLC0415 - not every command needs it
 
     try:
         settings.state_path.mkdir(mode=0o750, parents=True, exist_ok=True)
@@ -183,8 +183,8 @@ def _check_state(settings: config.Settings) -> None:
 
 
 def _config_check(options: argparse.Namespace) -> None:
-    from porthole import server  # noqa: PLC0415
-    from porthole.service import Service  # noqa: PLC0415
+    from porthole import server  # noqa: PLC0415 - not every command needs it
+    from porthole.service import Service  # noqa: PLC0415 - not every command needs it
 
     settings = _load(options)
     Service.check(settings)
@@ -248,12 +248,12 @@ def _store_restore(options: argparse.Namespace) -> None:
 
 
 def _store(options: argparse.Namespace) -> Path:
-    from porthole.state.sqlite import FILE  # noqa: PLC0415
+    from porthole.state.sqlite import FILE  # noqa: PLC0415 - not every command needs it
 
     return _load(options).state_path / FILE
 
 
 def _openapi(_options: argparse.Namespace) -> None:
-    from porthole.api.openapi import openapi_document  # noqa: PLC0415
+    from porthole.api.openapi import openapi_document  # noqa: PLC0415 - not every command needs it
 
     print(json.dumps(openapi_document(), indent=2, sort_keys=True))

@@ -205,7 +205,7 @@ def _key(pem: str, called: str) -> Any:
         return load_pem_private_key(str(pem).encode(), password=None).public_key()
     except TypeError:
         raise _Unreadable(f"{called} is protected by a passphrase; give it without one, from a vault") from None
-    except Exception:
+    except Exception:  # whatever it is: its own words might quote the key
         raise _Unreadable(f"{called} holds no private key in PEM that can be read") from None
 
 
