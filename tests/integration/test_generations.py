@@ -240,7 +240,7 @@ class TestDrain:
         manager.wait_for("READY", "1")
 
         old.send_signal(signal.SIGUSR2)
-        assert "1 session until 20" in manager.wait_for("STATUS", "Draining: ")["STATUS"]
+        manager.wait_for("STATUS", "Draining: 1 session until 20")  # perhaps after one with a number up to 1 s old
         while kept.recv(1000):
             pass  # connections that wait for another request are closed
         kept.close()
