@@ -1,4 +1,8 @@
-"""The command line: ``porthole serve``, ``config``, ``user``, ``keys``, ``store``, ``openapi``."""
+"""The command line, ``porthole``.
+
+:mod:`porthole.cli_sessions` has the commands about sessions and tokens, :mod:`porthole.cli_audit` those about the audit
+log.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +14,11 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
-from porthole import __version__, config, log
+from porthole import __version__, cli_audit, cli_sessions, config, log
+from porthole.audit import Event
 from porthole.auth import users
 from porthole.auth.files import UserFileError
 from porthole.auth.principal import Role
@@ -28,12 +34,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command.
 
     :param arguments: without the program's name; ``sys.argv`` by default
-    :returns: the exit status: 0, or 1 after an error, which is told on standard error in a sentence
+    :returns: the exit status: 0, or 1 after an error, which is told on standard error in a sentence; ``audit verify``
+        has its own
     """
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
-    except (config.ConfigError, KeyFileError, UserFileError, users.UserError, BackupError, StartError) as error:
+        return int(options.run(options) or 0)
+    except _ERRORS as error:
         print(f"porthole: {error}", file=sys.stderr)
         return 1
     except BrokenPipeError:
@@ -41,11 +48,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(file=sys.stderr)
         return 128 + signal.SIGINT
-    return 0
 
 
 class StartError(Exception):
     """The service cannot be started; the message says why and what would help."""
+
+
+_ERRORS = (
+    config.ConfigError, KeyFileError, UserFileError, users.UserError, BackupError, StartError,
+    cli_sessions.SessionsError, cli_audit.AuditError,
+)  # fmt: skip
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -103,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     _config_arguments(back)
     back.set_defaults(run=_store_restore)
 
+    cli_sessions.add_commands(partial(_group, commands), _config_arguments, _load)
+    cli_audit.add_commands(partial(_group, commands), _config_arguments, _load)
+
     openapi = commands.add_parser("openapi", help="print the HTTP API's OpenAPI document")
     openapi.set_defaults(run=_openapi)
     return parser
@@ -157,6 +172,7 @@ def _serve(options: argparse.Namespace) -> None:
     Service.check(settings)
     server.check_certificate(settings)
     _check_state(settings)
+    cli_audit.check(settings)
     listeners = server.listeners_of(settings, beside=options.beside)
     fitting = server.sessions_that_fit(settings.max_sessions)
     server.ConsoleApplication(
@@ -236,21 +252,25 @@ def _keys_add(options: argparse.Namespace) -> None:
 
 
 def _store_backup(options: argparse.Namespace) -> None:
-    path = _store(options)
+    settings = _load(options)
+    path = _store(settings)
+    cli_audit.tell(settings, Event.ADMIN_ACT, reason="copied the store", details={"file": str(options.file)})
     backup(path, options.file)
     print(f"{options.file} is a copy of {path}.")
 
 
 def _store_restore(options: argparse.Namespace) -> None:
-    path = _store(options)
+    settings = _load(options)
+    path = _store(settings)
+    cli_audit.tell(settings, Event.ADMIN_ACT, reason="replaced the store", details={"file": str(options.file)})
     restore(options.file, path)
     print(f"{path} is what {options.file} was. What was revoked or signed out since that copy is good again.")
 
 
-def _store(options: argparse.Namespace) -> Path:
+def _store(settings: config.Settings) -> Path:
     from porthole.state.sqlite import FILE  # noqa: PLC0415 - not every command needs it
 
-    return _load(options).state_path / FILE
+    return settings.state_path / FILE
 
 
 def _openapi(_options: argparse.Namespace) -> None:

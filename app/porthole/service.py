@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +11,10 @@ from gevent.ssl import SSLContext
 
 from porthole import __version__
 from porthole.api.app import create_app
+from porthole.api.errors import code_of
+from porthole.api.services import Services
+from porthole.audit import Event
+from porthole.audit import setup as audit
 from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
@@ -22,8 +27,12 @@ from porthole.proxy.errors import CloseCode
 from porthole.proxy.gate import Gate
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
+from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
+from porthole.sessions.watch import Watch
+from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import FILE, SqliteStore
+from porthole.state.verdict import SessionLimits
 from porthole.web.pages import create_blueprint
 
 STOP_TIMEOUT = 8.0
@@ -48,7 +57,10 @@ class Service:
         )
         console_auth = ConsoleAuth(keys, self._store, settings.token_ttl)
         self._metrics = metrics = Metrics()
-        self._sessions = Sessions(settings.max_sessions, metrics)
+        table = SessionTable(self._store, settings.resume_ttl)
+        self._audit = audit.make(settings)
+        self._sessions = Sessions(settings.max_sessions, metrics, _records(table, settings), self._audit)
+        self._watch = Watch(self._sessions, self._authenticator.lookup, settings.idle_timeout)
         admission = Admission(
             console_auth=console_auth,
             find_principal=self._authenticator.lookup,
@@ -57,27 +69,32 @@ class Service:
             origins=OriginPolicy(settings.novncproxy_base_url, settings.allowed_origins),
             connect_timeout=settings.connect_timeout,
             vnc_tls=_vnc_tls(settings),
-            enforce_session_timeout=settings.enforce_session_timeout,
+            looks_at_input=settings.idle_timeout > 0,
+            code_of=code_of,
         )
         self.gate: Gate = admission
-        self._app = create_app(
+        services = Services(
             settings=settings,
             authenticator=self._authenticator,
             sign_ins=SignIns(keys, self._store),
             computes=self._computes,
             console_auth=console_auth,
             admission=admission,
+            records=self._sessions.records,
             metrics=metrics,
-            web=create_blueprint(settings.novnc_path, settings.web, __version__),
-            readiness=[self._store.problem],
+            audit=self._audit,
+            readiness=[self._store.problem, self._audit.problem],
         )
+        self._app = create_app(services, create_blueprint(settings.novnc_path, settings.web, __version__))
 
     @classmethod
     def build(cls, settings: Settings) -> Service:
         """Make the service and begin to connect to the computes."""
         service = cls(settings)
         service._store.open()
+        service._audit.happened(Event.SERVICE_STARTED, details={"version": __version__, "pid": os.getpid()})
         service._computes.start()
+        service._watch.start()
         return service
 
     @staticmethod
@@ -87,6 +104,7 @@ class Service:
         :raises KeyFileError, UserFileError, ConfigError: with the file and what would be right
         """
         KeyRing.from_file(settings.token_key_file)
+        audit.check_keys(settings)
         _vnc_tls(settings)
         _authenticator(settings).close()
 
@@ -110,6 +128,9 @@ class Service:
     def take_computes(self, computes: tuple[ComputeSettings, ...]) -> None:
         """Work with these computes from now on; sessions go on, also those on a compute that is not among them."""
         self._computes.replace(computes)
+        self._audit.happened(
+            Event.ADMIN_ACT, reason="had the list of computes read again", details={"computes": len(computes)}
+        )
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
@@ -123,6 +144,10 @@ class Service:
         self._sessions.end_all(CloseCode.GOING_AWAY, "The service is being restarted. Connect again in a moment.")
         # A session whose guest has just stopped asks its compute why.
         gevent.with_timeout(STOP_TIMEOUT, self._sessions.wait_until_over, timeout_value=None)
+        self._watch.stop()
+        self._sessions.tell_cut_off()
+        self._audit.happened(Event.SERVICE_STOPPED, details={"pid": os.getpid()})
+        self._audit.close()
         self._computes.stop()
         self._authenticator.close()
 
@@ -132,6 +157,12 @@ def _vnc_tls(settings: Settings) -> SSLContext | None:
     if settings.vencrypt_ca_certs is None:
         return None
     return tls.make_context(settings.vencrypt_ca_certs, settings.vencrypt_client_cert, settings.vencrypt_client_key)
+
+
+def _records(table: SessionTable, settings: Settings) -> Records:
+    limits = SessionLimits(settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address)
+    lifetime = Lifetime(settings.session_timeout, settings.enforce_session_timeout, settings.token_ttl)
+    return Records(table, settings.token_uses, limits, lifetime)
 
 
 def _authenticator(settings: Settings) -> HtpasswdAuthenticator:

@@ -32,6 +32,9 @@ auth_schemes = none
 [consoleauth]
 token_key_file = {folder}/token.keys
 
+[audit]
+key_file = {folder}/audit.keys
+
 [api]
 http_basic_auth_user_file = {folder}/htpasswd
 http_basic_auth_role_file = {folder}/roles
@@ -71,7 +74,8 @@ def start(folder: Path, options: Options, libvirt_uri: str) -> Appliance:
         )
     )
     password = secrets.token_urlsafe(12)
-    _porthole("keys", "add", str(folder / "token.keys"))
+    for name in ("token.keys", "audit.keys"):
+        _porthole("keys", "add", str(folder / name))
     files = ["--user-file", str(folder / "htpasswd"), "--role-file", str(folder / "roles")]
     # The password goes through a pipe: a command line is for everybody to read.
     _porthole("user", "add", USER, "--role", "admin", *files, "--password-stdin", given=password + "\n")

@@ -50,10 +50,15 @@ _WHY: dict[CloseCode, str] = {
     CloseCode.TOO_BIG: "The browser announced a frame larger than is taken.",
     CloseCode.INTERNAL_ERROR: "An error of the service itself; its log has it.",
     CloseCode.INSTANCE_STOPPED: "The guest has stopped; the reason says how.",
-    CloseCode.SESSION_TIMEOUT: "The token has expired, and `[consoleauth] enforce_session_timeout` is true.",
-    CloseCode.ENDED_BY_ADMINISTRATOR: "Reserved: nothing sends it in this release.",
+    CloseCode.SESSION_TIMEOUT: "The session's time is over: that of `[consoleauth] session_timeout`, or, with "
+    "`enforce_session_timeout`, that of its token.",
+    CloseCode.ENDED_BY_ADMINISTRATOR: "An administrator, or its user from elsewhere, ended the session, or its token "
+    "was revoked.",
     CloseCode.VNC_SERVER_CLOSED: "The VNC server closed the connection, or took no input, and the guest did not stop.",
     CloseCode.CLIENT_SILENT: "The browser did not answer a ping in time.",
+    CloseCode.TAKEN_OVER: "Another connection with the same secret goes on with the session.",
+    CloseCode.ACCESS_LOST: "The user is gone, or may no longer open this console.",
+    CloseCode.IDLE: "Nobody used keyboard, mouse or clipboard for `[consoleauth] idle_timeout`.",
 }
 
 

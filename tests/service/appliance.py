@@ -192,7 +192,8 @@ class Appliance:
         certificate: tuple[Path, Path] | None,
     ) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self.run("keys", "add", str(self.folder / "token.keys"))
+        for name in ("token.keys", "audit.keys"):
+            self.run("keys", "add", str(self.folder / name))
         files = ("--user-file", str(self.folder / "htpasswd"), "--role-file", str(self.folder / "roles"))
         for name, role in (("ann", "admin"), ("max", "member"), ("rea", "reader")):
             self.run("user", "add", name, "--role", role, "--password-stdin", *files, text=self.passwords[name] + "\n")
@@ -200,6 +201,7 @@ class Appliance:
             "DEFAULT": {"my_ip": self.ip, "novnc_path": NOVNC, "state_path": self.folder / "state"},
             "vnc": {"novncproxy_host": self.ip, "novncproxy_port": self.port, "auth_schemes": "none"},
             "consoleauth": {"token_key_file": self.folder / "token.keys"},
+            "audit": {"key_file": self.folder / "audit.keys"},
             "metrics": {"host": self.ip, "port": self.metrics_port},
             "api": {
                 "http_basic_auth_user_file": self.folder / "htpasswd",

@@ -22,6 +22,9 @@ class Installation:
 
     :ivar port: where it listens
     :ivar metrics_port: where Prometheus would look; 0 at first, which is nowhere
+    :ivar audit_path: the audit log; None for the default
+    :ivar audit_enabled: whether there is one
+    :ivar more: further lines of the configuration
     :ivar computes: libvirt's URIs of the computes, by name; their VNC servers are on this machine, without TLS
     """
 
@@ -29,12 +32,16 @@ class Installation:
         self.folder = folder
         (folder / "novnc" / "core").mkdir(parents=True)
         (folder / "novnc" / "core" / "rfb.js").touch()
-        assert cli.main(["keys", "add", str(folder / "token.keys")]) == 0
+        for name in ("token.keys", "audit.keys"):
+            assert cli.main(["keys", "add", str(folder / name)]) == 0
         (folder / "htpasswd").touch(0o600)
         (folder / "roles").touch(0o600)
         self.port = free_port()
         self.metrics_port = 0
+        self.audit_path: Path | None = None
+        self.audit_enabled = True
         self.computes: dict[str, str] = {}
+        self.more = ""
         self.processes: list[subprocess.Popen[str]] = []
 
     def configure(self, **default: object) -> Path:
@@ -51,6 +58,10 @@ class Installation:
                     f"novncproxy_port = {self.port}",
                     "[consoleauth]",
                     f"token_key_file = {self.folder / 'token.keys'}",
+                    "[audit]",
+                    f"key_file = {self.folder / 'audit.keys'}",
+                    f"enabled = {str(self.audit_enabled).lower()}",
+                    *([f"path = {self.audit_path}"] if self.audit_path else []),
                     "[api]",
                     f"http_basic_auth_user_file = {self.folder / 'htpasswd'}",
                     f"http_basic_auth_role_file = {self.folder / 'roles'}",
@@ -61,6 +72,7 @@ class Installation:
                         "auth_schemes = none"
                         for name, uri in self.computes.items()
                     ),
+                    self.more,
                 ]
             )
         )

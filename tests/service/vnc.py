@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from pathlib import Path
@@ -36,6 +37,8 @@ class EchoingVnc:
 
     def stop(self) -> None:
         """Take no more clients."""
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # closing alone would leave the thread one more client
         self._listener.close()
 
     def _accept(self) -> None:

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from porthole import config
+from porthole.audit import log as audit_log
+from porthole.audit.line import MAX_LINE
 from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings
 from porthole.config.options import COMPUTE_OPTS, GROUPS
 
@@ -28,7 +30,7 @@ class Folder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        for name in ("token.keys", "htpasswd", "roles", "cert.pem", "key.pem"):
+        for name in ("token.keys", "audit.keys", "htpasswd", "roles", "cert.pem", "key.pem"):
             (path / name).touch()
         (path / "novnc" / "core").mkdir(parents=True)
         (path / "novnc" / "core" / "rfb.js").touch()
@@ -39,6 +41,7 @@ class Folder:
         return {
             "DEFAULT": {"novnc_path": str(self.path / "novnc")},
             "consoleauth": {"token_key_file": str(self.path / "token.keys")},
+            "audit": {"key_file": str(self.path / "audit.keys")},
             "api": {
                 "http_basic_auth_user_file": str(self.path / "htpasswd"),
                 "http_basic_auth_role_file": str(self.path / "roles"),
@@ -113,8 +116,8 @@ class TestValues:
 
     def test_several_computes_in_one_file(self, folder: Folder) -> None:
         assert folder.load(more=COMPUTE + COMPUTE.replace("c1", "c2").replace(".11", ".12")).computes == (
-            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11", PLAIN, "c1"),
-            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12", PLAIN, "c2"),
+            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11", PLAIN, "c1", "default"),
+            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12", PLAIN, "c2", "default"),
         )
 
     def test_vnc_is_taken_over_tls_only_unless_it_is_said_otherwise(self, folder: Folder) -> None:
@@ -143,6 +146,62 @@ class TestValues:
             "https://dash.example",
             "[2001:db8::1]:80",
         )
+
+
+class TestOwners:
+    def test_instances_that_name_no_owner_are_of_the_project_of_http_basic(self, folder: Folder) -> None:
+        (compute,) = folder.load({"api": {"http_basic_project": "team"}}, COMPUTE).computes
+        assert (compute.owner_project, compute.owner_user) == ("team", "")
+
+    def test_a_compute_names_their_owner_itself(self, folder: Folder) -> None:
+        (compute,) = folder.load(more=COMPUTE + "owner_project = web\nowner_user = alice\n").computes
+        assert (compute.owner_project, compute.owner_user) == ("web", "alice")
+
+    def test_an_empty_owner_is_nobody_and_not_the_default(self, folder: Folder) -> None:
+        (compute,) = folder.load(more=COMPUTE + "owner_project =\n").computes
+        assert (compute.owner_project, compute.owner_user) == ("", "")
+
+    def test_a_user_owns_within_a_project(self, folder: Folder) -> None:
+        assert folder.refusal(more=COMPUTE + "owner_project =\nowner_user = alice\n") == (
+            "option owner_user in [compute:c1] is set and owner_project is empty; a user owns within a project."
+        )
+
+
+class TestPolicyFile:
+    def test_where_it_is_by_default_it_need_not_exist(self, folder: Folder) -> None:
+        assert folder.load().policy_file == Path("/etc/porthole/policy.yaml")
+
+    def test_elsewhere_it_has_to(self, folder: Folder) -> None:
+        path = folder.path / "policy.yaml"
+        refusal = folder.refusal({"oslo_policy": {"policy_file": str(path)}})
+        assert refusal.startswith(f"option policy_file in [oslo_policy] is {path}, and there is no such file.")
+        path.touch()
+        assert folder.load({"oslo_policy": {"policy_file": str(path)}}).policy_file == path
+
+
+class TestAudit:
+    def test_the_log_is_beside_the_store_unless_it_is_said_otherwise(self, folder: Folder) -> None:
+        assert folder.load({"DEFAULT": {"state_path": "/srv/state"}}).audit_path == Path("/srv/state/audit.log")
+        assert folder.load({"audit": {"path": "/var/log/audit"}}).audit_path == Path("/var/log/audit")
+
+    def test_the_defaults_are_those_of_the_log_itself(self, folder: Folder) -> None:
+        settings = folder.load()
+        assert settings.audit_enabled
+        assert (settings.audit_max_bytes, settings.audit_backups) == (audit_log.MAX_BYTES, audit_log.BACKUPS)
+        assert settings.audit_announce_every == audit_log.ANNOUNCE_EVERY
+
+    def test_a_file_holds_a_line_at_least(self, folder: Folder) -> None:
+        folder.load({"audit": {"max_bytes": str(MAX_LINE)}})
+        assert "max_bytes in [audit]" in folder.refusal({"audit": {"max_bytes": str(MAX_LINE - 1)}})
+        assert "backups in [audit]" in folder.refusal({"audit": {"backups": "0"}})
+
+    def test_switched_off_it_needs_no_key(self, folder: Folder) -> None:
+        (folder.path / "audit.keys").unlink()
+        assert not folder.load({"audit": {"enabled": "false"}}).audit_enabled
+
+    def test_a_change_of_it_needs_a_restart(self, folder: Folder) -> None:
+        changed = folder.load({"audit": {"backups": "3", "path": "/a"}})
+        assert config.changes(folder.load(), changed) == ["[audit] backups", "[audit] path"]
 
 
 class TestCredentials:
@@ -361,6 +420,7 @@ class TestWrong:
         ("section", "option", "hint"),
         [
             ("consoleauth", "token_key_file", "porthole keys add "),
+            ("audit", "key_file", "porthole keys add "),
             ("api", "http_basic_auth_user_file", "porthole user add "),
             ("api", "http_basic_auth_role_file", "porthole user add "),
             ("DEFAULT", "cert", ""),
@@ -439,7 +499,7 @@ class TestSample:
         authorities = {"vnc": {"vencrypt_ca_certs": str(folder.path / "cert.pem")}}
         (compute,) = folder.load(authorities, "[compute:NAME]\n" + "\n".join(options)).computes
         assert compute == ComputeSettings(
-            "NAME", "qemu+tls://NAME/system", "192.0.2.11", (AuthScheme.VENCRYPT,), "NAME"
+            "NAME", "qemu+tls://NAME/system", "192.0.2.11", (AuthScheme.VENCRYPT,), "NAME", "default"
         )
 
     def test_every_option_has_its_help(self) -> None:
@@ -447,3 +507,28 @@ class TestSample:
             for option in options:
                 assert option.help
                 assert f"#{option.name} =" in config.sample()
+
+
+class TestSessionsAndLimits:
+    def test_a_token_is_used_once_and_nothing_is_limited_but_passwords(self, folder: Folder) -> None:
+        settings = folder.load()
+        assert (settings.token_uses, settings.resume_ttl) == (1, 60)
+        assert (settings.idle_timeout, settings.session_timeout, settings.trusted_proxies) == (0, 0, ())
+        assert (settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address) == (0, 0, 0)
+        assert (settings.api_requests_per_minute, settings.failed_sign_ins, settings.lockout_time) == (0, 10, 900)
+
+    def test_trusted_proxies_are_addresses_and_networks(self, folder: Folder) -> None:
+        settings = folder.load({"proxy": {"trusted_proxies": "10.0.0.5, fd00::/8,192.0.2.0/24"}})
+        assert list(map(str, settings.trusted_proxies)) == ["10.0.0.5/32", "fd00::/8", "192.0.2.0/24"]
+
+    @pytest.mark.parametrize("wrong", ["proxy.example.org", "10.0.0.5/24", "10.0.0.0/33", "*"])
+    def test_a_proxy_that_is_no_address_is_told(self, folder: Folder, wrong: str) -> None:
+        message = folder.refusal({"proxy": {"trusted_proxies": wrong}})
+        assert message == (
+            f"option trusted_proxies in [proxy] has {wrong!r}; an entry is an address or a network, 10.0.0.5 or "
+            "10.0.0.0/24."
+        )
+
+    @pytest.mark.parametrize(("name", "wrong"), [("token_uses", "-1"), ("resume_ttl", "3601"), ("idle_timeout", "x")])
+    def test_a_number_out_of_range_is_told(self, folder: Folder, name: str, wrong: str) -> None:
+        assert folder.refusal({"consoleauth": {name: wrong}}).startswith(f"option {name} in [consoleauth] is not valid")

@@ -51,6 +51,7 @@ class Console:
 
     def __init__(self, connection: socket.socket, seen: list[Any]) -> None:
         self.target = Target(connection, Opened(Version.V3_8, SecurityType.NONE))
+        self.input = None
         self._seen = seen
 
     def started(self, relay: Relay) -> None:
@@ -68,7 +69,14 @@ class Service:
 
     def __init__(self, vnc: tuple[str, int], **settings: Any) -> None:
         self.settings: Any = SimpleNamespace(
-            **{"request_timeout": 5.0, "ping_interval": 60.0, "ping_timeout": 60.0, "ssl_only": False, **settings}
+            **{
+                "request_timeout": 5.0,
+                "ping_interval": 60.0,
+                "ping_timeout": 60.0,
+                "ssl_only": False,
+                "trusted_proxies": (),
+                **settings,
+            }
         )
         self.gate: Any = self
         self.requests: list[UpgradeRequest] = []

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 from apiflask import APIFlask
@@ -16,19 +15,18 @@ from werkzeug.exceptions import RequestEntityTooLarge
 import porthole
 from porthole.api import errors, health, problems, spec
 from porthole.api.authenticate import Authentication
+from porthole.api.limits import RequestLimit
 from porthole.api.nova.blueprint import create_blueprint as create_nova
-from porthole.api.services import Admission, ApiSettings, Computes, Services
+from porthole.api.services import Services
 from porthole.api.v1.blueprint import create_blueprint as create_v1
 from porthole.api.v1.models import describe
-from porthole.auth.authenticator import Authenticator
-from porthole.auth.signin import SignIns
-from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.proxy.handler import ROUTE
 
 MAX_BODY_BYTES = 64 * 1024
 
 _UNKNOWN_ROUTE = "unknown"
+_LIMITED = ("/v1/", "/v2.1")
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 _DEFAULT_HEADERS = {
@@ -60,44 +58,17 @@ class _Request(Request):
         return data
 
 
-def create_app(
-    *,
-    settings: ApiSettings,
-    authenticator: Authenticator,
-    sign_ins: SignIns,
-    computes: Computes,
-    console_auth: ConsoleAuth,
-    admission: Admission,
-    metrics: Metrics,
-    web: Blueprint | None = None,
-    readiness: Sequence[Callable[[], str]] = (),
-) -> APIFlask:
+def create_app(services: Services, web: Blueprint | None = None) -> APIFlask:
     """Make the application.
 
-    :param settings: the configuration, or the few values of it that the API needs
-    :param authenticator: the back end that knows the users
-    :param sign_ins: the browser's sign-ins
-    :param computes: the compute hosts
-    :param console_auth: issues and checks tokens
-    :param admission: would a token be let in
-    :param metrics: what is counted
+    :param services: what the API works with
     :param web: the blueprint of the pages
-    :param readiness: further checks for ``/readyz``; each returns a sentence, or an empty text when all is well
     """
-    services = Services(
-        settings=settings,
-        authenticator=authenticator,
-        sign_ins=sign_ins,
-        computes=computes,
-        console_auth=console_auth,
-        admission=admission,
-        metrics=metrics,
-        readiness=readiness,
-    )
     app = _bare_app()
     authentication = Authentication(services)
-    _count_requests(app, metrics)
-    errors.register(app, authenticator.challenge, metrics)
+    _count_requests(app, services.metrics)
+    _limit_requests(app, RequestLimit(services.settings.api_requests_per_minute))
+    errors.register(app, services.authenticator.challenge, services.metrics)
     app.register_error_handler(_ValidationError, _invalid_body)
     app.register_blueprint(health.create_blueprint(services))
     app.register_blueprint(create_v1(services, authentication))
@@ -150,6 +121,14 @@ def _count_requests(app: APIFlask, metrics: Metrics) -> None:
         metrics.http_requests.labels(route, method, str(response.status_code)).inc()
         metrics.http_seconds.labels(route).observe(time.monotonic() - g.get("started", time.monotonic()))
         return response
+
+
+def _limit_requests(app: APIFlask, limit: RequestLimit) -> None:
+    @app.before_request
+    def limit_requests() -> None:
+        """Of the API alone: pages and health checks cost little."""
+        if request.path.startswith(_LIMITED):
+            limit.take(request.remote_addr or "")
 
 
 def _invalid_body(error: _ValidationError) -> Response:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from flask import g, request
 
 from porthole.api.errors import RequestError
+from porthole.api.limits import LockedOut, Lockout
+from porthole.api.recording import SignInRecord
 from porthole.api.services import Services
 from porthole.auth.errors import CrossSite, NotAuthenticated, TooBusy
 from porthole.auth.principal import Principal
@@ -30,6 +32,9 @@ class Authentication:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        settings = services.settings
+        self._record = SignInRecord(services.audit, services.authenticator)
+        self._lockout = Lockout(settings.failed_sign_ins, settings.lockout_time)
         self._origins = OriginPolicy(services.settings.novncproxy_base_url, ())
 
     def require(self) -> Principal:
@@ -48,22 +53,38 @@ class Authentication:
         g.principal = principal
         return principal
 
-    def check_password(self, username: str, password: str) -> Principal:
-        """Who this is, and count the result.
+    def check_password(self, username: str, password: str, *, every_request: bool = False) -> Principal:
+        """Who this is, and count and record the result.
 
+        :param every_request: the two come with each request, so it is not recorded each time that they are right
         :raises NotAuthenticated: the two do not belong together
         :raises TooBusy: passwords cannot be checked now
+        :raises LockedOut: too many were wrong
+        :raises AuditUnavailable: it cannot be recorded, whether they are right or not
         """
+        try:
+            principal = self._check_password(username, password)
+        except (NotAuthenticated, LockedOut) as error:
+            self._record.is_refused(username, error, every_request=every_request)
+            raise
+        self._record.signs_in(principal, every_request=every_request)
+        return principal
+
+    def _check_password(self, username: str, password: str) -> Principal:
         sign_ins = self._services.metrics.sign_ins
+        address = request.remote_addr or ""
+        self._lockout.check(address, username)
         try:
             principal = self._services.authenticator.authenticate(username, password)
         except NotAuthenticated:
             sign_ins.labels("refused").inc()
+            self._lockout.failed(address, username)
             raise
         except TooBusy:
             sign_ins.labels("busy").inc()
             raise
         sign_ins.labels("ok").inc()
+        self._lockout.succeeded(address, username)
         return principal
 
     def refuse_other_sites(self) -> None:
@@ -94,7 +115,7 @@ class Authentication:
         given = request.authorization
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN}")
-        return self.check_password(given.username, given.password)
+        return self.check_password(given.username, given.password, every_request=True)
 
     def _from_cookie(self, cookie: str) -> Principal:
         self.require_own_page()

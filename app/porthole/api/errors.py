@@ -18,6 +18,8 @@ from flask import Flask, Response, g, json, request
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
+from porthole.api.limits import LockedOut, TooManyRequests
+from porthole.audit import AuditUnavailable
 from porthole.auth.errors import CrossSite, Forbidden, NotAuthenticated, TooBusy
 from porthole.compute.errors import (
     ComputeUnavailable,
@@ -26,12 +28,13 @@ from porthole.compute.errors import (
     InstanceNotFound,
     InstanceNotRunning,
 )
-from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
+from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing, TokenUsed
 from porthole.metrics import Metrics
 from porthole.proxy.errors import (
     BadUpgrade,
     OriginRefused,
     ServiceStopping,
+    SessionLimit,
     TargetInsecure,
     TargetUnreachable,
     TooManySessions,
@@ -77,14 +80,19 @@ TABLE: dict[type[Exception], Kind] = {
     ComputeUnavailable: Kind(503, "compute-unavailable", "A compute host cannot be reached", retry_after=5),
     TokenMissing: Kind(403, "token-missing", "The token is missing"),
     TokenExpired: Kind(403, "token-expired", "The console URL has expired"),
+    TokenUsed: Kind(403, "token-used", "The console URL has been used"),
     TokenInvalid: Kind(403, "token-invalid", "The console URL is not valid"),
     OriginRefused: Kind(403, "origin-refused", "Page from another site"),
     BadUpgrade: Kind(400, "bad-request", "Not a WebSocket upgrade"),
     TooManySessions: Kind(503, "too-many-sessions", "Too many open consoles", retry_after=10),
+    SessionLimit: Kind(429, "session-limit", "Too many open consoles", retry_after=10),
+    TooManyRequests: Kind(429, "too-many-requests", "Too many requests", retry_after=60),
+    LockedOut: Kind(429, "locked-out", "Too many wrong passwords", retry_after=60),
     ServiceStopping: Kind(503, "service-stopping", "The service is being restarted", retry_after=5),
     TargetUnreachable: Kind(503, "compute-unavailable", "The instance's screen cannot be reached", retry_after=5),
     TargetInsecure: Kind(502, "screen-not-secure", "The way to the instance's screen is not secure"),
     StoreUnavailable: Kind(503, "store-unavailable", "The service cannot reach its records", retry_after=5),
+    AuditUnavailable: Kind(503, "audit-unavailable", "The service cannot record", retry_after=5),
 }
 
 NOVA_FAULTS = {
@@ -159,6 +167,12 @@ def kind_of(error: BaseException) -> Kind | None:
     return next((TABLE[base] for base in type(error).__mro__ if base in TABLE), None)
 
 
+def code_of(error: BaseException) -> str:
+    """The problem code that an exception is answered with."""
+    kind = kind_of(error)
+    return kind.code if kind is not None else "internal-error"
+
+
 def is_nova(path: str) -> bool:
     """Whether the address belongs to Nova's API."""
     return path == NOVA_PREFIX or path.startswith(f"{NOVA_PREFIX}/")
@@ -209,7 +223,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
     if isinstance(error, BadUpgrade) and error.wrong_version:
         kind = Kind(426, kind.code, kind.title)
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket", "Connection": "Upgrade, close"}
-    if isinstance(error, ComputeUnavailable | TargetUnreachable | TargetInsecure | StoreUnavailable):
+    if isinstance(error, ComputeUnavailable | TargetUnreachable | TargetInsecure | StoreUnavailable | AuditUnavailable):
         log.warning("request refused", code=kind.code, why=error.why, compute=getattr(error, "compute", None))
     if isinstance(error, ComputeUnavailable) and _asked_by_admin():
         detail = f"{detail} For administrators: compute {error.compute}: {error.why}."
@@ -217,7 +231,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
 
 
 def _instance_of(error: Exception) -> str | None:
-    if isinstance(error, TokenExpired):
+    if isinstance(error, TokenExpired | TokenUsed):
         return error.instance_id
     return error.instance if isinstance(error, InstanceNotRunning) else None
 

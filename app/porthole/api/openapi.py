@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 from porthole.api.app import create_app
+from porthole.api.services import Services
+from porthole.audit import Recorder
 from porthole.metrics import Metrics
 
 
@@ -14,19 +16,23 @@ class _Nothing:
     challenge = ""
     novncproxy_base_url = ""
     vnc_enabled = True
+    api_requests_per_minute = failed_sign_ins = lockout_time = 0
 
 
 def openapi_document() -> dict[str, Any]:
     """The OpenAPI document, as ``/openapi.json`` answers it; needs no configuration."""
     nothing = cast(Any, _Nothing())
-    app = create_app(
+    services = Services(
         settings=nothing,
         authenticator=nothing,
         sign_ins=nothing,
         computes=nothing,
         console_auth=nothing,
         admission=nothing,
+        records=nothing,
         metrics=Metrics(),
+        audit=Recorder(None),
     )
+    app = create_app(services)
     with app.app_context():
         return cast(dict[str, Any], app.spec)

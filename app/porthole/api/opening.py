@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
+from porthole.api.recording import address, who
 from porthole.api.services import Services
+from porthole.audit import Event
 from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
 from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound
 from porthole.compute.model import Instance
-from porthole.consoleauth.tokens import Claims
+from porthole.consoleauth.tokens import FULL, Claims
 
 NOVNC = "novnc"
 """Nova's name of the only type of console there is here."""
@@ -47,12 +49,14 @@ def find_instance(services: Services, principal: Principal, id_or_name: str) -> 
     return instance
 
 
-def open_console(services: Services, principal: Principal, instance: Instance) -> OpenedConsole:
+def open_console(services: Services, principal: Principal, instance: Instance, mode: str = FULL) -> OpenedConsole:
     """Authorise a console of an instance that runs and has a VNC display at this moment.
 
+    :param mode: ``full`` or ``view``
     :raises Forbidden: the principal may see the instance and not open it
     :raises ComputeError: there is no display to show, or it cannot be said
     :raises StoreUnavailable: the token could not be recorded
+    :raises AuditUnavailable: likewise; nobody gets the token
     """
     policy.enforce(principal, Action.CREATE_CONSOLE, instance)
     if not services.settings.vnc_enabled:
@@ -63,6 +67,16 @@ def open_console(services: Services, principal: Principal, instance: Instance) -
         console_type=NOVNC,
         user_id=principal.user_id,
         project_id=principal.project_id,
+        mode=mode,
+    )
+    services.audit.must(
+        Event.TOKEN_ISSUED,
+        who=who(principal),
+        client=address(),
+        instance=instance.id,
+        compute=instance.compute,
+        token_id=issued.claims.token_id,
+        details={"mode": mode, "expires": issued.claims.expires},
     )
     services.metrics.tokens_issued.inc()
     return OpenedConsole(instance, console_url(services.settings.novncproxy_base_url, issued.token), issued.claims)

@@ -6,11 +6,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from porthole.audit import Recorder
 from porthole.auth.authenticator import Authenticator
 from porthole.auth.signin import SignIns
 from porthole.compute.model import ConnectInfo, Instance, Listing
-from porthole.consoleauth.tokens import Claims, ConsoleAuth
+from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
+from porthole.sessions.admission import Described
+from porthole.sessions.records import Records
 
 
 class Computes(Protocol):
@@ -49,12 +52,27 @@ class ApiSettings(Protocol):
     def vnc_enabled(self) -> bool:
         """``[vnc] enabled``."""
 
+    @property
+    def api_requests_per_minute(self) -> int:
+        """``[limits] api_requests_per_minute``."""
+
+    @property
+    def failed_sign_ins(self) -> int:
+        """``[limits] failed_sign_ins``."""
+
+    @property
+    def lockout_time(self) -> int:
+        """``[limits] lockout_time``."""
+
 
 class Admission(Protocol):
     """The part of :class:`porthole.sessions.admission.Admission` that the API uses."""
 
-    def describe(self, token: str | None) -> tuple[Claims, Instance]:
-        """What the token says, and the instance whose console it would open now.
+    def describe(self, token: str | None, resume_hash: str | None, client: str) -> Described:
+        """What the token says, the instance whose console it would open now, and the session that would go on.
+
+        :param resume_hash: of the browser's secret, None when it has none
+        :param client: the browser's address
 
         :raises Exception: exactly what an upgrade with this token would be refused with
         """
@@ -64,6 +82,15 @@ class Admission(Protocol):
 class Services:
     """The collaborators of the API.
 
+    :ivar settings: the configuration, or the few values of it that the API needs
+    :ivar authenticator: the back end that knows the users
+    :ivar sign_ins: the browser's sign-ins
+    :ivar computes: the compute hosts
+    :ivar console_auth: issues and checks tokens
+    :ivar admission: would a token be let in
+    :ivar records: the sessions on record
+    :ivar metrics: what is counted
+    :ivar audit: what is recorded for good
     :ivar readiness: further checks for ``/readyz``: each returns what is missing, a sentence, or an empty text
     """
 
@@ -73,7 +100,9 @@ class Services:
     computes: Computes
     console_auth: ConsoleAuth
     admission: Admission
+    records: Records
     metrics: Metrics
+    audit: Recorder
     readiness: Sequence[Callable[[], str]] = field(default=())
 
     @property

@@ -24,7 +24,12 @@ MICROVERSION_PARAMETER = {
     "schema": {"type": "string"},
 }
 
-PATH_PARAMETERS = {"server_id": "The instance's id, a UUID.", "token": "The token of a console's URL."}
+PATH_PARAMETERS = {
+    "server_id": "The instance's id, a UUID.",
+    "token": "The token of a console's URL.",
+    "session_id": "The session's id, 32 hexadecimal digits.",
+    "token_id": "The token's id, 32 hexadecimal digits.",
+}
 """Descriptions by name."""
 
 SCHEMAS: Document = {

@@ -25,6 +25,13 @@ class Action(StrEnum):
     SHOW_HOST = "os_compute_api:os-extended-server-attributes"
     CREATE_CONSOLE = "os_compute_api:os-remote-consoles"
     LOOK_UP_TOKEN = "os_compute_api:os-console-auth-tokens"  # noqa: S105 - a rule's name
+    LIST_ALL_INSTANCES = "os_compute_api:servers:index:get_all_tenants"
+    LIST_ALL_INSTANCE_DETAILS = "os_compute_api:servers:detail:get_all_tenants"
+    LIST_SESSIONS = "porthole:sessions:list"
+    SHOW_SESSION = "porthole:sessions:show"
+    END_SESSION = "porthole:sessions:delete"
+    REVOKE_TOKEN = "porthole:tokens:delete"  # noqa: S105 - a rule's name
+    SHARE_CONSOLE = "porthole:share"
 
 
 _READERS = frozenset({Role.READER, Role.MEMBER, Role.ADMIN})
@@ -38,6 +45,13 @@ _ALLOWED: dict[Action, frozenset[Role]] = {
     Action.SHOW_HOST: _ADMINS,
     Action.CREATE_CONSOLE: _MEMBERS,
     Action.LOOK_UP_TOKEN: _ADMINS,
+    Action.LIST_ALL_INSTANCES: _ADMINS,
+    Action.LIST_ALL_INSTANCE_DETAILS: _ADMINS,
+    Action.LIST_SESSIONS: _READERS,
+    Action.SHOW_SESSION: _READERS,
+    Action.END_SESSION: _READERS,
+    Action.REVOKE_TOKEN: _READERS,
+    Action.SHARE_CONSOLE: _MEMBERS,
 }
 
 

@@ -107,13 +107,17 @@ class SignIns:
             raise NotAuthenticated(SIGN_IN_AGAIN)
         return sign_in
 
-    def end(self, cookie: str) -> None:
-        """Sign out: no copy of the cookie works any more. One that is not good is no error."""
+    def end(self, cookie: str) -> SignIn | None:
+        """Sign out: no copy of the cookie works any more. One that is not good is no error.
+
+        :returns: what was ended; None for a cookie that was not good
+        """
         try:
             sign_in = self._verify(cookie)
         except NotAuthenticated:
-            return
+            return None
         self._store.sign_out(sign_in.id, sign_in.expires)
+        return sign_in
 
     def _verify(self, cookie: str) -> SignIn:
         if not cookie.isascii() or len(cookie) > MAX_COOKIE_LENGTH:

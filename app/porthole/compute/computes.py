@@ -7,8 +7,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import gevent
-from gevent.queue import Empty, SimpleQueue
 
+from porthole.compute import asking
+from porthole.compute.asking import Ask, MaySee
 from porthole.compute.deadline import Deadline
 from porthole.compute.errors import (
     ComputeUnavailable,
@@ -32,13 +33,6 @@ MAX_NAME = 255
 STOP_TIMEOUT = 2.0
 
 _UUID = re.compile(r"([0-9a-f]{8})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{4})-?([0-9a-f]{12})", re.IGNORECASE)
-
-# Which of two reports of one instance counts. During a live migration the target's is paused; a definition that was
-# left behind on an old host is shut down.
-_RANK = {PowerState.RUNNING: 0, PowerState.PAUSED: 1, PowerState.SUSPENDED: 2}
-_LOWEST_RANK = 3
-
-Ask = Callable[[Compute, Deadline], Report | None]
 
 
 class Computes:
@@ -87,15 +81,16 @@ class Computes:
 
     def _made_of(self, computes: Sequence[ComputeSettings], before: Mapping[ComputeSettings, Compute]) -> list[Compute]:
         """Computes by name: those that are there already, and new ones."""
-        instances = {compute.name: compute.instances for compute in before.values()}
+        instances = {(c.name, *_owner_of(c.settings)): c.instances for c in before.values()}
         return [
             before.get(settings)
             or Compute(
                 settings,
                 call_timeout=self._limit,
                 resync_interval=self._resync_interval,
-                # Until it has answered itself, what was known under its name before it changed.
-                instances=instances.get(settings.name, {}),
+                # Until it has answered itself, what was known under its name before it changed. Not when its owner
+                # changed: what was known would go on to be the old one's.
+                instances=instances.get((settings.name, *_owner_of(settings)), {}),
             )
             for settings in sorted(computes, key=lambda settings: settings.name)
         ]
@@ -133,23 +128,27 @@ class Computes:
 
     # --- asking
 
-    def find(self, id_or_name: str) -> Instance:
-        """The instance of this id or name.
+    def find(self, id_or_name: str, may_see: MaySee = asking.everything) -> Instance:
+        """The instance of this id or name, for somebody who may see some of them.
 
         What looks like a UUID (hyphens and case do not matter) is an id and nothing
         else; a name is Nova's display name or, if no instance has that, libvirt's
         ``<name>``. Memory is searched first; on a miss every compute is asked.
 
+        An instance that may not be seen is as one that does not exist: the same computes are
+        asked for it, the same errors come of it, and no other instance is less found for it.
+
+        :param may_see: whether the one who asks may see an instance; called on the hub, it must not block
         :raises InstanceNotFound: no compute knows it, and every compute answered
         :raises InstanceAmbiguous: several instances have that name
         :raises ComputeUnavailable: it is unknown, and a compute cannot be asked
         """
         uuid = as_uuid(id_or_name)
         if uuid is not None:
-            return self._find_id(uuid, id_or_name)
+            return self._find_id(uuid, id_or_name, may_see)
         if not _can_be_a_name(id_or_name):
             raise InstanceNotFound(id_or_name)
-        return self._find_name(id_or_name)
+        return self._find_name(id_or_name, may_see)
 
     def connect_info(self, instance_id: str) -> ConnectInfo:
         """Where the instance's VNC server is now, by its live XML; libvirt is asked every time.
@@ -198,41 +197,34 @@ class Computes:
                 known.setdefault(instance.id, []).append((compute, instance))
         for places in known.values():
             if len(places) > 1:
-                places.sort(key=_by_rank)
+                places.sort(key=asking.by_rank)
         return known
 
     def _holders(self, uuid: str) -> list[Compute]:
         """The computes that have the instance by memory, the one that counts first."""
         places = [(c, c.instances[uuid]) for c in self._computes if uuid in c.instances]
-        return [compute for compute, _ in sorted(places, key=_by_rank)]
+        return [compute for compute, _ in sorted(places, key=asking.by_rank)]
 
-    def _known_as(self, name: str, name_of: Callable[[Instance], str]) -> list[Instance]:
-        """The instances of this name, from memory."""
+    def _known_as(self, name: str, name_of: Callable[[Instance], str], may_see: MaySee) -> list[Instance]:
+        """The instances of this name that may be seen, from memory."""
         ids = {i.id for compute in self._computes for i in compute.instances.values() if name_of(i) == name}
         instances = [self._holders(uuid)[0].instances[uuid] for uuid in ids]
         # During a migration the two computes may disagree about a name: the one that counts decides.
-        return [instance for instance in instances if name_of(instance) == name]
+        return [instance for instance in instances if name_of(instance) == name and may_see(instance)]
 
-    def _find_id(self, uuid: str, asked_for: str) -> Instance:
+    def _find_id(self, uuid: str, asked_for: str, may_see: MaySee) -> Instance:
         holders = self._holders(uuid)
-        if holders:
+        if holders and may_see(holders[0].instances[uuid]):
             return holders[0].instances[uuid]
-        found = self._ask_all(
-            self._computes, lambda compute, deadline: compute.by_id(uuid, deadline), first_running=True
-        )
-        if not found:
-            raise InstanceNotFound(asked_for)
-        return _best(found)[1].instance
-
-    def _find_name(self, name: str) -> Instance:
-        matches = self._known_as(name, lambda instance: instance.name)
-        matches = matches or self._known_as(name, lambda instance: instance.domain_name)
+        matches = asking.visible(self._computes, Deadline(self._limit), _by_id(uuid), may_see, first=True)
         if not matches:
-            found = self._ask_all(self._computes, lambda compute, deadline: compute.by_name(name, deadline))
-            by_id: dict[str, list[tuple[Compute, Report]]] = {}
-            for compute, report in found:
-                by_id.setdefault(report.instance.id, []).append((compute, report))
-            matches = [_best(reports)[1].instance for reports in by_id.values()]
+            raise InstanceNotFound(asked_for)
+        return matches[0]
+
+    def _find_name(self, name: str, may_see: MaySee) -> Instance:
+        matches = self._known_as(name, lambda instance: instance.name, may_see)
+        matches = matches or self._known_as(name, lambda instance: instance.domain_name, may_see)
+        matches = matches or asking.visible(self._computes, Deadline(self._limit), _by_name(name), may_see)
         if not matches:
             raise InstanceNotFound(name)
         if len(matches) > 1:
@@ -265,65 +257,27 @@ class Computes:
                 break
         if not any(report.instance.state.has_guest for _, report in found):
             if silent:
-                raise _unavailable(silent)
+                raise asking.unavailable(silent)
             if not found:
                 others = [compute for compute in self._computes if compute not in holders]
-                ask: Ask = lambda compute, deadline: compute.by_id(uuid, deadline)  # noqa: E731
-                found = self._ask_all(others, ask, deadline=deadline, first_running=True)
+                found = asking.everybody(others, deadline, _by_id(uuid))
         if not found:
             raise InstanceNotFound(instance_id)
-        return _best(found)
-
-    def _ask_all(
-        self,
-        computes: Iterable[Compute],
-        ask: Ask,
-        *,
-        deadline: Deadline | None = None,
-        first_running: bool = False,
-    ) -> list[tuple[Compute, Report]]:
-        """Ask computes side by side, and return who has it.
-
-        :param first_running: return as soon as one reports a running guest
-        :raises ComputeUnavailable: nobody has it, and at least one could not be asked
-        """
-        deadline = deadline or Deadline(self._limit)
-        computes = list(computes)
-        answers: SimpleQueue[tuple[Compute, Report | ComputeUnavailable | None]] = SimpleQueue()
-
-        def one(compute: Compute) -> None:
-            try:
-                answers.put((compute, ask(compute, deadline)))
-            except ComputeUnavailable as error:
-                answers.put((compute, error))
-
-        greenlets = [gevent.spawn(one, compute) for compute in computes]
-        waiting = {compute.name for compute in computes}
-        found: list[tuple[Compute, Report]] = []
-        silent: list[ComputeUnavailable] = []
-        try:
-            while waiting:
-                compute, answer = answers.get(timeout=deadline.left + 0.1)
-                waiting.discard(compute.name)
-                if isinstance(answer, ComputeUnavailable):
-                    silent.append(answer)
-                elif answer is not None:
-                    found.append((compute, answer))
-                    if first_running and answer.instance.state is PowerState.RUNNING:
-                        break
-        except Empty:
-            silent += [ComputeUnavailable(name, "did not answer in time") for name in waiting]
-        finally:
-            gevent.killall(greenlets, block=False)
-        if silent and not found:
-            raise _unavailable(silent)
-        return found
+        return asking.best(found)
 
 
 def as_uuid(text: str) -> str | None:
     """The text as a UUID, lower case with hyphens, or None when it is none."""
     match = _UUID.fullmatch(text)
     return "-".join(match.groups()).lower() if match else None
+
+
+def _by_id(uuid: str) -> Ask:
+    return lambda compute, deadline: compute.by_id(uuid, deadline)
+
+
+def _by_name(name: str) -> Ask:
+    return lambda compute, deadline: compute.by_name(name, deadline)
 
 
 def _can_be_a_name(text: str) -> bool:
@@ -339,23 +293,5 @@ def _list(names: Iterable[str]) -> str:
     return ", ".join(sorted(names)) or "none"
 
 
-def _rank(state: PowerState) -> int:
-    return _RANK.get(state, _LOWEST_RANK)
-
-
-def _by_rank(place: tuple[Compute, Instance]) -> tuple[int, bool, str]:
-    compute, instance = place
-    return _rank(instance.state), not compute.reachable, compute.name
-
-
-def _best(found: list[tuple[Compute, Report]]) -> tuple[Compute, Report]:
-    return min(found, key=lambda place: (_rank(place[1].instance.state), place[0].name))
-
-
-def _unavailable(errors: list[ComputeUnavailable]) -> ComputeUnavailable:
-    """One error for several computes."""
-    if len(errors) == 1:
-        return errors[0]
-    errors = sorted(errors, key=lambda error: error.compute)
-    names = ", ".join(error.compute for error in errors)
-    return ComputeUnavailable(names, "; ".join(f"{error.compute}: {error.why}" for error in errors))
+def _owner_of(settings: ComputeSettings) -> tuple[str, str]:
+    return settings.owner_project, settings.owner_user

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TypeVar
 
@@ -116,7 +117,7 @@ class Compute:
         link = self._link
         if link is None:
             raise ComputeUnavailable(self.name, self._why)
-        report = link.call(function, deadline, key)
+        report = self._with_owner(link.call(function, deadline, key))
         if report is not None and self._instances.get(report.instance.id) != report.instance:
             link.domain_changed(report.instance.id)
         return report
@@ -244,7 +245,15 @@ class Compute:
 
     def _describe(self, link: Link, ids: list[str]) -> dict[str, Instance]:
         reports = link.call(lambda connection: connection.describe(ids), Deadline(self._limit))
-        return {uuid: report.instance for uuid, report in reports.items() if report is not None}
+        owned = {uuid: self._with_owner(report) for uuid, report in reports.items()}
+        return {uuid: report.instance for uuid, report in owned.items() if report is not None}
+
+    def _with_owner(self, report: Report | None) -> Report | None:
+        """The report, with the compute's owner when the domain names none itself."""
+        if report is None or not report.unowned:
+            return report
+        owner_project, owner_user = self.settings.owner_project, self.settings.owner_user
+        return replace(report, instance=replace(report.instance, project_id=owner_project, user_id=owner_user))
 
 
 def stop_all(computes: list[Compute], timeout: float) -> None:

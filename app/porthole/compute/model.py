@@ -33,6 +33,8 @@ class Instance:
     :ivar compute: name of the compute that has it
     :ivar state: its power state
     :ivar domain_name: libvirt's ``<name>`` (``instance-0000002a`` under Nova)
+    :ivar project_id: the project that owns it; empty when it is nobody's, and then only an administrator sees it
+    :ivar user_id: the user in that project who owns it; may be empty
     """
 
     id: str
@@ -40,6 +42,8 @@ class Instance:
     compute: str
     state: PowerState
     domain_name: str
+    project_id: str = ""
+    user_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)

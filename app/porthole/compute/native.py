@@ -15,6 +15,7 @@ from gevent import monkey
 
 from porthole.compute import xml
 from porthole.compute.model import Instance
+from porthole.compute.owner import NOBODY
 
 # Unresponsive after 2 s of silence and 2 unanswered questions: about 6 s.
 KEEPALIVE_INTERVAL = 2
@@ -32,12 +33,14 @@ class Report:
     :ivar domain_id: libvirt's id of the running domain; None when it is off
     :ivar display: its VNC server; None when the XML cannot be read
     :ivar problem: what is wrong with its XML; empty when nothing is
+    :ivar unowned: whether its XML was read and names no owner, so that it belongs to the compute's
     """
 
     instance: Instance
     domain_id: int | None
     display: xml.Display | None
     problem: str
+    unowned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,7 @@ class Connection:
         self._events.append(
             conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_LIFECYCLE, _on_change, watcher)
         )
-        # A rename by Nova changes the metadata only.
+        # A rename by Nova, or another owner, changes the metadata only.
         with contextlib.suppress(libvirt.libvirtError):
             self._events.append(
                 conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, _on_change, watcher)
@@ -146,6 +149,7 @@ class Connection:
             parsed = xml.parse(text)
         except xml.DomainXMLError as error:
             problem = str(error)
+        owner = (parsed and parsed.owner) or NOBODY
         return Report(
             instance=Instance(
                 id=uuid,
@@ -153,10 +157,13 @@ class Connection:
                 compute=self._compute,
                 state=xml.power_state(state),
                 domain_name=name,
+                project_id=owner.project_id,
+                user_id=owner.user_id,
             ),
             domain_id=parsed.domain_id if parsed else None,
             display=parsed.display if parsed else None,
             problem=problem,
+            unowned=parsed is not None and parsed.owner is None,
         )
 
 

@@ -12,18 +12,15 @@ from xml.etree import ElementTree
 
 import libvirt
 
+from porthole.compute import owner
 from porthole.compute.model import PowerState
+from porthole.compute.owner import NOVA_NAMESPACES, Owner
 
 MAX_XML = 1 << 20
 """Characters of XML that are parsed; a domain with hundreds of disks has about 200,000."""
 
 MAX_NAME = 255
 """Characters of a display name that are kept, which is Nova's own limit."""
-
-NOVA_NAMESPACES = (
-    "http://openstack.org/xmlns/libvirt/nova/1.1",
-    "http://openstack.org/xmlns/libvirt/nova/1.0",
-)
 
 _MAX_PORT = 65535
 
@@ -66,6 +63,7 @@ class Domain:
     :ivar display_name: Nova's, else libvirt's ``<name>``
     :ivar domain_id: libvirt's id of the running domain; None when it is off
     :ivar display: its VNC server
+    :ivar owner: whose it is by its metadata; None when they do not say
     """
 
     uuid: str
@@ -73,6 +71,7 @@ class Domain:
     display_name: str
     domain_id: int | None
     display: Display
+    owner: Owner | None
 
 
 def power_state(libvirt_state: int) -> PowerState:
@@ -96,6 +95,7 @@ def parse(xml: str) -> Domain:
         display_name=_nova_name(root) or name,
         domain_id=_number(root, "id"),
         display=_display(root),
+        owner=owner.find(root),
     )
 
 

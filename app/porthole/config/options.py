@@ -76,7 +76,34 @@ CONSOLEAUTH_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "enforce_session_timeout",
         default=False,
-        help="End a session when its token expires, not only refuse new ones.",
+        help="End a session when its token expires, not only refuse new ones. The page warns a minute before, and "
+        "whoever may still ask for the console can renew it there.",
+    ),
+    cfg.IntOpt(
+        "token_uses",
+        default=1,
+        min=0,
+        help="Sessions that a console's URL opens; 0 is Nova's behaviour, any number until it expires. The browser "
+        "that opened a session goes on with it after a reload or a loss of the network, which is no further use.",
+    ),
+    cfg.IntOpt(
+        "resume_ttl",
+        default=60,
+        min=0,
+        max=3600,
+        help="Seconds for which a browser can go on with its session once its connection broke; 0 for not at all.",
+    ),
+    cfg.IntOpt(
+        "idle_timeout",
+        default=0,
+        min=0,
+        help="Seconds without keyboard and mouse after which a session ends; 0: never.",
+    ),
+    cfg.IntOpt(
+        "session_timeout",
+        default=0,
+        min=0,
+        help="Seconds after its start at which a session ends in any case; 0: never.",
     ),
     cfg.StrOpt(
         "token_key_file",
@@ -110,6 +137,17 @@ API_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("http_basic_project", default="default", help="The project that users of http_basic act for."),
 ]
 
+POLICY_FILE = "/etc/porthole/policy.yaml"
+
+OSLO_POLICY_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "policy_file",
+        default=POLICY_FILE,
+        help="Rules (YAML, in oslo.policy's language) that count instead of the defaults; it is read again when it "
+        "changes. Without such a file the defaults count.",
+    ),
+]
+
 LIBVIRT_OPTS: list[cfg.Opt] = [
     cfg.FloatOpt(
         "call_timeout", default=3.0, min=0.1, help="Seconds a libvirt call, or opening a connection, may take."
@@ -136,7 +174,68 @@ PROXY_OPTS: list[cfg.Opt] = [
     ),
     cfg.FloatOpt("ping_interval", default=20.0, min=0.1, help="Seconds of silence after which a browser is pinged."),
     cfg.FloatOpt("ping_timeout", default=20.0, min=0.1, help="Seconds to wait for a sign of life after a ping."),
+    cfg.ListOpt(
+        "trusted_proxies",
+        default=[],
+        help="Addresses or networks of the reverse proxies in front of this service, 10.0.0.5 or 10.0.0.0/24: what "
+        "these say in X-Forwarded-For is the browser's address. Nobody else is believed.",
+    ),
     cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
+]
+
+LIMITS_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt("sessions_per_user", default=0, min=0, help="Open consoles of one user; further ones get 429. 0: any."),
+    cfg.IntOpt("sessions_per_instance", default=0, min=0, help="Open consoles of one instance. 0: any number."),
+    cfg.IntOpt("sessions_per_address", default=0, min=0, help="Open consoles from one address. 0: any number."),
+    cfg.IntOpt(
+        "api_requests_per_minute",
+        default=0,
+        min=0,
+        help="Requests of the HTTP API from one address; further ones get 429. Each process counts its own. "
+        "0: any number.",
+    ),
+    cfg.IntOpt(
+        "failed_sign_ins",
+        default=10,
+        min=0,
+        help="Wrong passwords for a user name from one address; then it has to wait, twice as long after each further "
+        "one, and gets 429 meanwhile. Each process counts its own. 0: any number.",
+    ),
+    cfg.IntOpt("lockout_time", default=900, min=1, help="Seconds that such a wait lasts at most."),
+]
+
+AUDIT_OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "enabled",
+        default=True,
+        help="Whether sign-ins, tokens, sessions, refusals and administrative acts are recorded. What cannot be "
+        "recorded is refused with 503.",
+    ),
+    cfg.StrOpt(
+        "path",
+        help="The audit log. Its folder has to exist, be one that this user may write to, and be of a file system of "
+        "this machine. Default: audit.log in [DEFAULT] state_path",
+    ),
+    cfg.StrOpt(
+        "key_file",
+        default="/etc/porthole/audit.keys",
+        help="Keys that chain its lines, one a line: the first signs, all verify. Keep old ones as long as their "
+        "lines. Make one with: porthole keys add FILE",
+    ),
+    cfg.IntOpt(
+        "max_bytes",
+        default=64 * 1024 * 1024,
+        min=64 * 1024,
+        help="Size of one file; a full one is renamed and a new one begun.",
+    ),
+    cfg.IntOpt("backups", default=10, min=1, help="Full files that are kept; the oldest is removed."),
+    cfg.FloatOpt(
+        "announce_every",
+        default=60.0,
+        min=1.0,
+        help="Seconds between two announcements of the chain's head in the service's own log while there are new "
+        "records. What was recorded since the last one can be cut off unseen.",
+    ),
 ]
 
 METRICS_OPTS: list[cfg.Opt] = [
@@ -161,6 +260,12 @@ COMPUTE_OPTS: list[cfg.Opt] = [
         "tls_server_name",
         help="DNS name or IP address that the certificate of the compute's VNC servers has to carry. Default: NAME",
     ),
+    cfg.StrOpt(
+        "owner_project",
+        help="The project that owns those of the compute's instances whose metadata name no owner; empty: nobody does, "
+        "and only administrators see them. Default: [api] http_basic_project",
+    ),
+    cfg.StrOpt("owner_user", help="The user in owner_project who owns them. Default: none"),
 ]
 
 GROUPS: dict[str, list[cfg.Opt]] = {
@@ -169,8 +274,11 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     "consoleauth": CONSOLEAUTH_OPTS,
     "console": CONSOLE_OPTS,
     "api": API_OPTS,
+    "oslo_policy": OSLO_POLICY_OPTS,
     "libvirt": LIBVIRT_OPTS,
     "proxy": PROXY_OPTS,
+    "limits": LIMITS_OPTS,
+    "audit": AUDIT_OPTS,
     "metrics": METRICS_OPTS,
 }
 """All options by section; ``[compute:NAME]`` has :data:`COMPUTE_OPTS`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import urllib.parse
@@ -12,8 +13,8 @@ from typing import Any
 from oslo_config import cfg
 
 from porthole.config import files as config_files
-from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, expected
-from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Settings
+from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
+from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings
 
 _PKI_FILES = ("cacert.pem", "clientcert.pem", "clientkey.pem")
 """What libvirt looks for in a pkipath."""
@@ -93,6 +94,10 @@ class _Reader:
             vencrypt_client_key=vencrypt_client_key,
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
+            token_uses=self._int("consoleauth", "token_uses"),
+            resume_ttl=self._int("consoleauth", "resume_ttl"),
+            idle_timeout=self._int("consoleauth", "idle_timeout"),
+            session_timeout=self._int("consoleauth", "session_timeout"),
             token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
             allowed_origins=tuple(self._origins()),
             auth_strategy=self._str("api", "auth_strategy"),
@@ -103,13 +108,27 @@ class _Reader:
                 "api", "http_basic_auth_role_file", "Make one with: porthole user add NAME --role admin"
             ),
             http_basic_project=self._str("api", "http_basic_project"),
+            policy_file=self._policy_file(),
             libvirt_call_timeout=self._float("libvirt", "call_timeout"),
             libvirt_resync_interval=self._float("libvirt", "resync_interval"),
             connect_timeout=self._float("proxy", "connect_timeout"),
             request_timeout=self._float("proxy", "request_timeout"),
             ping_interval=self._float("proxy", "ping_interval"),
             ping_timeout=self._float("proxy", "ping_timeout"),
+            trusted_proxies=tuple(self._networks("proxy", "trusted_proxies")),
             max_sessions=self._int("proxy", "max_sessions"),
+            sessions_per_user=self._int("limits", "sessions_per_user"),
+            sessions_per_instance=self._int("limits", "sessions_per_instance"),
+            sessions_per_address=self._int("limits", "sessions_per_address"),
+            api_requests_per_minute=self._int("limits", "api_requests_per_minute"),
+            failed_sign_ins=self._int("limits", "failed_sign_ins"),
+            lockout_time=self._int("limits", "lockout_time"),
+            audit_enabled=self._bool("audit", "enabled"),
+            audit_path=self._audit_path(),
+            audit_key_file=self._audit_key_file(),
+            audit_max_bytes=self._int("audit", "max_bytes"),
+            audit_backups=self._int("audit", "backups"),
+            audit_announce_every=self._float("audit", "announce_every"),
             metrics_host=self._str("metrics", "host"),
             metrics_port=self._int("metrics", "port"),
             computes=computes,
@@ -134,7 +153,37 @@ class _Reader:
             self._str(group, "server_proxyclient_address"),
             auth_schemes if self._value(group, "auth_schemes") is None else self._auth_schemes(group),
             str(self._value(group, "tls_server_name") or name),
+            *self._owner(group),
         )
+
+    def _owner(self, group: str) -> tuple[str, str]:
+        """Project and user of the compute's instances that name no owner; an empty project means nobody."""
+        project, user = self._value(group, "owner_project"), self._value(group, "owner_user")
+        if project is None:
+            project = self._str("api", "http_basic_project")
+        if user and not project:
+            raise self._error(group, "owner_user", "is set and owner_project is empty; a user owns within a project.")
+        return str(project), str(user or "")
+
+    def _policy_file(self) -> Path:
+        """The file with the rules, which need not exist where it is by default."""
+        path = self._path("oslo_policy", "policy_file")
+        if str(path) != POLICY_FILE and not path.is_file():
+            raise self._error(
+                "oslo_policy", "policy_file", f"is {path}, and there is no such file. An empty one leaves the defaults."
+            )
+        return path
+
+    def _audit_path(self) -> Path:
+        """The audit log, beside the store unless it is said otherwise."""
+        given = self._value("audit", "path")
+        return self._path("audit", "path") if given else self._path("DEFAULT", "state_path") / "audit.log"
+
+    def _audit_key_file(self) -> Path:
+        """The keys of the audit log, which nobody needs when there is none."""
+        if not self._bool("audit", "enabled"):
+            return Path(self._str("audit", "key_file"))
+        return self._required_file("audit", "key_file", "Make one with: porthole keys add {}")
 
     def _auth_schemes(self, group: str) -> tuple[AuthScheme, ...]:
         schemes = tuple(AuthScheme(word) for word in self._value(group, "auth_schemes"))
@@ -187,6 +236,15 @@ class _Reader:
                     "console", "allowed_origins", f"has {origin!r}; an entry is host, host:port or scheme://host:port."
                 )
             yield origin.rstrip("/").lower()
+
+    def _networks(self, group: str, name: str) -> Iterator[Network]:
+        for entry in self._value(group, name):
+            try:
+                yield ipaddress.ip_network(entry)
+            except ValueError:
+                raise self._error(
+                    group, name, f"has {entry!r}; an entry is an address or a network, 10.0.0.5 or 10.0.0.0/24."
+                ) from None
 
     def _existing(self, group: str, name: str, folder: bool = False) -> Path | None:
         if not self._value(group, name):

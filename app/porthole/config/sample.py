@@ -17,7 +17,7 @@ def sample() -> str:
     lines += ["# One section for each compute host.", "#[compute:NAME]", ""]
     examples = {
         "connection_uri": "qemu+tls://NAME/system", "server_proxyclient_address": "192.0.2.11",
-        "auth_schemes": "vencrypt", "tls_server_name": "NAME",
+        "auth_schemes": "vencrypt", "tls_server_name": "NAME", "owner_project": "default", "owner_user": "",
     }  # fmt: skip
     for opt in COMPUTE_OPTS:
         lines += _described(COMPUTE_PREFIX, opt, examples[opt.name])

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+
+Network = IPv4Network | IPv6Network
 
 
 class AuthScheme(StrEnum):
@@ -27,6 +30,8 @@ class ComputeSettings:
     :ivar server_proxyclient_address: host name or IP address where its VNC servers are reached
     :ivar auth_schemes: its own, else those of ``[vnc]``; never empty
     :ivar tls_server_name: name or IP address in the certificate of its VNC servers
+    :ivar owner_project: the project whose instances are that name no owner; empty: nobody's
+    :ivar owner_user: the user in it
     """
 
     name: str
@@ -34,6 +39,8 @@ class ComputeSettings:
     server_proxyclient_address: str
     auth_schemes: tuple[AuthScheme, ...]
     tls_server_name: str
+    owner_project: str = ""
+    owner_user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +70,37 @@ class Settings:
     vencrypt_client_key: Path | None
     token_ttl: int
     enforce_session_timeout: bool
+    token_uses: int
+    resume_ttl: int
+    idle_timeout: int
+    session_timeout: int
     token_key_file: Path
     allowed_origins: tuple[str, ...]
     auth_strategy: str
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path
     http_basic_project: str
+    policy_file: Path
     libvirt_call_timeout: float
     libvirt_resync_interval: float
     connect_timeout: float
     request_timeout: float
     ping_interval: float
     ping_timeout: float
+    trusted_proxies: tuple[Network, ...]
     max_sessions: int
+    sessions_per_user: int
+    sessions_per_instance: int
+    sessions_per_address: int
+    api_requests_per_minute: int
+    failed_sign_ins: int
+    lockout_time: int
+    audit_enabled: bool
+    audit_path: Path
+    audit_key_file: Path
+    audit_max_bytes: int
+    audit_backups: int
+    audit_announce_every: float
     metrics_host: str
     metrics_port: int
     computes: tuple[ComputeSettings, ...]

@@ -3,6 +3,7 @@
 TokenError
 ├── TokenMissing   none was sent
 ├── TokenExpired   it was good, and its time is over
+├── TokenUsed      it was good, and has opened as many sessions as it may
 └── TokenInvalid   it is none of ours, was changed, or was revoked
 """
 
@@ -38,3 +39,14 @@ class TokenInvalid(TokenError):
 
     def __init__(self) -> None:
         super().__init__("This console URL is not valid here. Check that it is complete, or ask for a new one.")
+
+
+class TokenUsed(TokenError):
+    """The token has opened as many sessions as ``[consoleauth] token_uses`` says, and this browser's is none of them.
+
+    :param instance_id: whose console it opened
+    """
+
+    def __init__(self, instance_id: str) -> None:
+        super().__init__("This console URL has been used already. Ask for a new one.")
+        self.instance_id = instance_id

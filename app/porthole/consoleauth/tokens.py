@@ -24,6 +24,9 @@ MAX_TOKEN_LENGTH = 2048
 FULL = "full"
 """The mode of a console that takes input."""
 
+VIEW = "view"
+"""The mode of a console that shows the screen and takes no input."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claims:
@@ -32,7 +35,7 @@ class Claims:
     :ivar token_id: 32 hexadecimal digits; the name of the token in logs and in the store
     :ivar instance_id: the instance's UUID
     :ivar console_type: Nova's name of the type, ``novnc``
-    :ivar mode: ``full``
+    :ivar mode: ``full`` or ``view``
     :ivar user_id: who asked for the console
     :ivar project_id: for which project
     :ivar expires: Unix time in whole seconds; the token is expired at this second
@@ -114,14 +117,30 @@ class ConsoleAuth:
         :raises TokenExpired: its time is over
         :raises TokenInvalid: anything else is wrong with it
         """
+        claims = self.verify(token)
+        self.check_claims(claims)
+        return claims
+
+    def verify(self, token: str | None) -> Claims:
+        """What a token says, if we signed it; its time may be over, and it may be revoked.
+
+        :raises TokenMissing: there is none
+        :raises TokenInvalid: it has no signature of ours
+        """
         if not token:
             raise TokenMissing
-        claims = self._verify(token)
+        return self._verify(token)
+
+    def check_claims(self, claims: Claims) -> None:
+        """The rest of the check of a token whose signature is ours.
+
+        :raises TokenExpired: its time is over
+        :raises TokenInvalid: it was revoked, or this store has never seen it
+        """
         if claims.expires <= int(self._clock()):
             raise TokenExpired(claims.instance_id)
         if not self._store.is_token_live(**asdict(claims)):
             raise TokenInvalid
-        return claims
 
     def _verify(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii():

@@ -4,6 +4,7 @@ UpgradeRefused              the request gets an HTTP status and no session
 ├── BadUpgrade              it is no WebSocket upgrade of RFC 6455 (400, or 426 for another version)
 ├── OriginRefused           the page that asks comes from elsewhere (403)
 ├── TooManySessions         this service has as many as it takes (503)
+├── SessionLimit            this user, instance or address has as many as it may have (429)
 ├── ServiceStopping         this service admits nobody any more (503)
 ├── TargetUnreachable       the instance's VNC server does not accept (503)
 └── TargetInsecure          the way to it is not secured as the configuration wants it (502)
@@ -34,6 +35,13 @@ class CloseCode(IntEnum):
     ENDED_BY_ADMINISTRATOR = 4002
     VNC_SERVER_CLOSED = 4003
     CLIENT_SILENT = 4004
+    TAKEN_OVER = 4005
+    ACCESS_LOST = 4006
+    IDLE = 4007
+
+
+FINAL = frozenset({CloseCode.SESSION_TIMEOUT, CloseCode.ENDED_BY_ADMINISTRATOR, CloseCode.ACCESS_LOST, CloseCode.IDLE})
+"""After these a browser cannot go on with its session; after any other end it can, for a while."""
 
 
 class UpgradeRefused(Exception):
@@ -67,6 +75,16 @@ class TooManySessions(UpgradeRefused):
 
     def __init__(self) -> None:
         super().__init__("As many consoles are open as this service takes. Try again in a little while.")
+
+
+class SessionLimit(UpgradeRefused):
+    """As many consoles are open as ``[limits]`` lets one user, one instance or one address have.
+
+    :param of: whose limit it is, as in "This user has"
+    """
+
+    def __init__(self, of: str) -> None:
+        super().__init__(f"{of} has as many open consoles as it may have. Close one, and try again.")
 
 
 class ServiceStopping(UpgradeRefused):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from porthole.proxy.input import BrowserInput
 from porthole.proxy.relay import Ended, Relay
 from porthole.proxy.target import Target
 
@@ -21,7 +22,9 @@ class UpgradeRequest:
     :ivar host: the ``Host`` header, None when missing
     :ivar origin: the ``Origin`` header, None when missing
     :ivar token: from the query's ``token``, else from the cookie of that name
-    :ivar client: address of the peer, for the log
+    :ivar client: address of the browser: of the peer, or what a trusted proxy says of it
+    :ivar resume_hash: SHA-256 of the secret with which the browser goes on with its session, in hexadecimal; None
+        when it offers none. The secret itself goes no further than the request.
     """
 
     scheme: str
@@ -29,6 +32,7 @@ class UpgradeRequest:
     origin: str | None
     token: str | None
     client: str
+    resume_hash: str | None = None
 
     def __repr__(self) -> str:
         return f"UpgradeRequest(scheme={self.scheme!r}, host={self.host!r}, origin={self.origin!r}, token=...)"
@@ -40,6 +44,10 @@ class Console(Protocol):
     @property
     def target(self) -> Target:
         """The connection to the VNC server, opened; the relay closes it."""
+
+    @property
+    def input(self) -> BrowserInput | None:
+        """What the browser's bytes go through before the VNC server gets them; None when they are not looked at."""
 
     def started(self, relay: Relay) -> None:
         """The browser has its 101; the session is live from now on."""
@@ -55,7 +63,7 @@ class Gate(Protocol):
     """Decides on an upgrade before the 101."""
 
     def admit(self, request: UpgradeRequest) -> Console:
-        """Check origin, token, permission and instance, in this order, and connect to its VNC server.
+        """Check origin, token, permission, limits and instance, in this order, connect, and use the token.
 
         :raises Exception: the refusal; the API's error table knows what to answer for each
         """

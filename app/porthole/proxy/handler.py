@@ -79,7 +79,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     """Handles a connection's requests: upgrades go through the gate, the rest to the application.
 
     The server has, beside what pywsgi needs: ``gate``, ``connections``, ``buffers``,
-    ``ping_interval``, ``ping_timeout`` and ``request_timeout``.
+    ``ping_interval``, ``ping_timeout``, ``request_timeout`` and ``trusted_proxies``.
     """
 
     # pywsgi's and gevent-websocket's, which are None between requests
@@ -179,8 +179,11 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     # -- upgrades
 
     def get_environ(self) -> dict[str, Any]:
-        """The WSGI environment; one port may serve both TLS and plain connections."""
+        """The WSGI environment; one port may serve both TLS and plain connections, and proxies speak for browsers."""
         environ: dict[str, Any] = super().get_environ()
+        peer = str(self.client_address[0]) if self.client_address else ""
+        forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
+        environ["REMOTE_ADDR"] = self.server.trusted_proxies.client(peer, forwarded_for)
         environ["wsgi.url_scheme"] = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
         return environ
 
@@ -194,7 +197,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         try:
             upgrade.check_upgrade(self.environ, self.request_version)
             self._is_read()
-            console = self.gate.admit(upgrade.upgrade_request(self.environ, str(self.client_address[0])))
+            console = self.gate.admit(upgrade.upgrade_request(self.environ, self.environ["REMOTE_ADDR"]))
         except Exception as refusal:
             self.environ[REFUSAL] = refusal
             self._answer()
@@ -226,6 +229,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
                 explain=console.explain,
+                input_=console.input,
             )
             console.started(relay)
             ended = relay.run()
@@ -272,7 +276,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         environ = self.environ or {}
         log.info(
             "request",
-            client=str(self.client_address[0]) if self.client_address else None,
+            client=environ.get("REMOTE_ADDR") or (str(self.client_address[0]) if self.client_address else None),
             method=self.command if self.command in _METHODS else "other",
             route=environ.get(ROUTE),
             status=self.code or self._status_of_refusal(),

@@ -40,6 +40,7 @@ from porthole.proxy.frames import (
     control_frame,
     header,
 )
+from porthole.proxy.input import BrowserInput
 from porthole.proxy.rfb.conversation import Conversation
 from porthole.proxy.rfb.errors import RfbError
 
@@ -111,6 +112,7 @@ class Relay:
     :param buffers: the process's read buffers
     :param ping_interval: seconds of silence after which the browser is pinged
     :param ping_timeout: seconds to wait for any byte from it after that
+    :param input_: what the browser's bytes go through once the opening is over; None when they are not looked at
     :param explain: asked, in the calling greenlet, why the VNC server closed the connection
     """
 
@@ -125,6 +127,7 @@ class Relay:
         ping_interval: float,
         ping_timeout: float,
         explain: Callable[[], tuple[int, str]],
+        input_: BrowserInput | None = None,
     ) -> None:
         self.traffic = Traffic()
         self._client = client
@@ -137,6 +140,7 @@ class Relay:
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self._explain = explain
+        self._input = input_
         self._parser = FrameParser()
         self._broken = False  # the browser broke the protocol; nothing more it sends is understood
         self._to_client = b""  # the rest of a frame that the browser has not taken yet
@@ -179,6 +183,11 @@ class Relay:
             self._watchers.clear()
             ended = self._finish()
         return ended
+
+    @property
+    def inputs(self) -> int:
+        """Messages so far that somebody's doing caused; 0 when nobody looks at them."""
+        return self._input.inputs if self._input is not None else 0
 
     def end(self, code: int, reason: str) -> None:
         """End the session from outside, once; later calls change nothing. Safe in any greenlet."""
@@ -224,6 +233,14 @@ class Relay:
         self._speak(opening)
         return rest
 
+    def _look_at(self, input_: BrowserInput, payload: bytes) -> bytes:
+        """What the VNC server gets of the browser's bytes."""
+        try:
+            return input_.feed(payload)
+        except RfbError as error:
+            self._end(Ended(CloseCode.PROTOCOL_ERROR, str(error), "service"))
+            return b""
+
     def _on_client_readable(self) -> None:
         if self._to_target:
             return  # the VNC server has to take that first; its writable watcher comes back here
@@ -247,6 +264,8 @@ class Relay:
         payload = self._parser.feed(data)
         if payload and self._opening is not None:
             payload = self._hear(self._opening, payload)
+        if payload and self._input is not None:
+            payload = self._look_at(self._input, payload)
         if payload:
             self._send_to_target(payload)
         if self._parser.controls:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 import http.cookies
+import re
 import urllib.parse
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +19,14 @@ UPGRADE_PATHS = frozenset(("/", "/vnc.html", "/vnc_lite.html", "/vnc_auto.html",
 
 SUBPROTOCOL = "binary"
 """Echoed when it is offered (websockify's clients do), for some close the connection otherwise."""
+
+RESUME_PREFIX = "porthole.resume."
+"""Begins the subprotocol in which a page offers the secret that it goes on with its session with. A browser sends
+subprotocols in a header, so they are in no address, and a page in another site's frame may use them where it has no
+cookies. This one is never echoed."""
+
+_RESUME_SECRET = re.compile(r"[A-Za-z0-9_-]{43}\Z")
+"""32 bytes in base64url."""
 
 _KEY_BYTES = 16
 _MAX_COOKIES = 8192
@@ -49,6 +59,9 @@ def check_upgrade(environ: Mapping[str, Any], request_version: str) -> None:
         valid = False
     if not valid:
         raise BadUpgrade("Sec-WebSocket-Key has to be 16 bytes in base64.")
+    secrets = _resume_secrets(environ)
+    if len(secrets) > 1 or not all(map(_RESUME_SECRET.match, secrets)):
+        raise BadUpgrade(f"A subprotocol {RESUME_PREFIX}... is offered once, and ends with 32 bytes in base64url.")
 
 
 def upgrade_request(environ: Mapping[str, Any], client: str) -> UpgradeRequest:
@@ -59,13 +72,26 @@ def upgrade_request(environ: Mapping[str, Any], client: str) -> UpgradeRequest:
         origin=environ.get("HTTP_ORIGIN"),
         token=_token(environ),
         client=client,
+        resume_hash=next(map(resume_hash, _resume_secrets(environ)), None),
     )
+
+
+def resume_hash(secret: str) -> str:
+    """What is kept of a secret: SHA-256 in hexadecimal. It has 256 random bits, so it needs no salt and no rounds."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def offers_subprotocol(environ: Mapping[str, Any]) -> bool:
     """Whether :data:`SUBPROTOCOL` is among those offered (RFC 6455 4.1, item 10)."""
-    offered = environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "")
-    return SUBPROTOCOL in [name.strip() for name in offered.split(",")]
+    return SUBPROTOCOL in _offered(environ)
+
+
+def _offered(environ: Mapping[str, Any]) -> list[str]:
+    return [name.strip() for name in environ.get("HTTP_SEC_WEBSOCKET_PROTOCOL", "").split(",")]
+
+
+def _resume_secrets(environ: Mapping[str, Any]) -> list[str]:
+    return [name.removeprefix(RESUME_PREFIX) for name in _offered(environ) if name.startswith(RESUME_PREFIX)]
 
 
 def _token(environ: Mapping[str, Any]) -> str | None:

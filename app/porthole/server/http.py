@@ -12,6 +12,7 @@ from gunicorn.workers.ggevent import PyWSGIServer
 
 from porthole.config import Settings
 from porthole.proxy.connections import Connections
+from porthole.proxy.forwarded import TrustedProxies
 from porthole.proxy.gate import Gate
 from porthole.proxy.relay import ReadBuffers
 
@@ -57,6 +58,7 @@ class HttpServer(PyWSGIServer):  # type: ignore[misc]
         super().__init__(listener, application, **kwargs)
         self.connections = connections
         self.request_timeout = request_timeout
+        self.trusted_proxies = TrustedProxies(())
 
     def handle(self, client_socket: socket.socket, address: Any) -> None:
         """Handle a connection, which is one of :attr:`connections` until it is a console's."""
@@ -91,6 +93,7 @@ class ConsoleServer(HttpServer):
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
         self.ssl_only = settings.ssl_only
+        self.trusted_proxies = TrustedProxies(settings.trusted_proxies)
 
     def wrap_socket_and_handle(self, client_socket: socket.socket, address: Any) -> None:
         """Take TLS and, unless ``ssl_only``, plain connections on one port, as nova-novncproxy does."""

@@ -2,28 +2,34 @@
 
 In this order: origin, token, permission, limits, instance. The instance's address is
 looked up now, and once more after the connection stands, so that a port that went
-to another guest in between is never shown.
+to another guest in between is never shown. The token is used last of all, when nothing
+can be refused any more but for want of an audit log, and then that is undone.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
 from gevent.ssl import SSLContext
 
 from porthole.auth import policy
+from porthole.auth.errors import Forbidden
 from porthole.auth.principal import Principal
 from porthole.compute.model import ConnectInfo, Instance, PowerState
-from porthole.consoleauth.errors import TokenInvalid
+from porthole.consoleauth.errors import TokenError, TokenInvalid
 from porthole.consoleauth.tokens import Claims, ConsoleAuth
 from porthole.proxy import target
 from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
+from porthole.sessions.records import Recorded
 from porthole.sessions.registry import Sessions
 from porthole.sessions.session import Session
+from porthole.sessions.telling import tell_refusal, tell_start
+from porthole.state.rows import SessionRow
 
 log = structlog.get_logger("porthole.sessions")
 
@@ -38,6 +44,18 @@ class InstanceSource(Protocol):
         """Its state now, None when it is gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a token would open.
+
+    :ivar session: the session that the browser would go on with; None when it would open one
+    """
+
+    claims: Claims
+    instance: Instance
+    session: SessionRow | None
+
+
 class Admission:
     """The gate (:class:`porthole.proxy.gate.Gate`).
 
@@ -48,7 +66,8 @@ class Admission:
     :param origins: which pages may connect
     :param connect_timeout: seconds to wait for the VNC server, its security handshake included
     :param vnc_tls: our side of TLS to VNC servers, None when there is none
-    :param enforce_session_timeout: whether a session ends when its token expires
+    :param looks_at_input: whether what browsers send is counted, for the end of idle sessions
+    :param code_of: the problem code of a refusal, for the audit log
     """
 
     def __init__(
@@ -61,7 +80,8 @@ class Admission:
         origins: OriginPolicy,
         connect_timeout: float,
         vnc_tls: SSLContext | None,
-        enforce_session_timeout: bool,
+        looks_at_input: bool,
+        code_of: Callable[[Exception], str] = str,
     ) -> None:
         self._console_auth = console_auth
         self._find_principal = find_principal
@@ -70,53 +90,116 @@ class Admission:
         self._origins = origins
         self._connect_timeout = connect_timeout
         self._vnc_tls = vnc_tls
-        self._enforce_session_timeout = enforce_session_timeout
+        self._looks_at_input = looks_at_input
+        self._records = sessions.records
+        self._audit = sessions.audit
+        self._code_of = code_of
 
     def admit(self, request: UpgradeRequest) -> Session:
         """Check everything and connect to the instance's VNC server.
 
-        :raises OriginRefused, TokenError, Forbidden, TooManySessions, ComputeError: the refusal
+        :raises OriginRefused, TokenError, Forbidden, SessionLimit, TooManySessions, ComputeError: the refusal
         :raises TargetUnreachable, TargetInsecure: likewise, and the log says why
+        :raises AuditUnavailable: the session, or its refusal, cannot be recorded
         """
+        try:
+            return self._admit(request)
+        except Exception as error:
+            self._tell_refusal(error, request.token, request.client, request.origin)
+            raise
+
+    def _admit(self, request: UpgradeRequest) -> Session:
         if not self._origins.allows(request.origin, request.scheme, request.host):
             raise OriginRefused
-        claims = self._check(request.token)
+        claims, row = self._check(request.token, request.resume_hash, request.client)
         self._sessions.reserve()
         try:
-            session = self._connect(claims, request.client)
+            session = self._connect(claims, row, request)
         except BaseException:
             self._sessions.release()
             raise
         self._sessions.add(session)
         return session
 
-    def describe(self, token: str | None) -> tuple[Claims, Instance]:
-        """What a token would open now.
+    def describe(self, token: str | None, resume_hash: str | None, client: str) -> Described:
+        """What a token would open now, for a browser with this secret at this address.
 
-        :raises TokenError, Forbidden, ComputeError: as :meth:`admit` would
+        The session of a browser that asks goes on waiting for it.
+
+        :raises TokenError, Forbidden, SessionLimit, ComputeError, AuditUnavailable: as :meth:`admit` would
         """
-        claims = self._check(token)
-        return claims, self._instances.connect_info(claims.instance_id).instance
+        try:
+            return self._describe(token, resume_hash, client)
+        except (TokenError, Forbidden) as error:
+            # A page that gets this answer does not try to connect, so this is the refusal.
+            self._tell_refusal(error, token, client, None)
+            raise
 
-    def _check(self, token: str | None) -> Claims:
-        claims = self._console_auth.check(token)
+    def _describe(self, token: str | None, resume_hash: str | None, client: str) -> Described:
+        claims, row = self._check(token, resume_hash, client)
+        if row is not None:
+            self._records.table.wait_for(row.session_id)
+        instance = self._instances.connect_info(claims.instance_id).instance
+        self._permit(claims, instance)
+        return Described(claims, instance, row)
+
+    def _check(self, token: str | None, resume_hash: str | None, client: str) -> tuple[Claims, SessionRow | None]:
+        claims = self._console_auth.verify(token)
+        row = self._records.find(claims, resume_hash)
+        if row is None:
+            self._console_auth.check_claims(claims)
+        self._permit(claims, None)
+        if row is None:
+            self._records.check(claims, client)
+        return claims, row
+
+    def _permit(self, claims: Claims, instance: Instance | None) -> None:
         principal = self._find_principal(claims.user_id)
         if principal is None:
             raise TokenInvalid
-        policy.enforce(principal, policy.Action.CREATE_CONSOLE)
-        return claims
+        policy.enforce(principal, policy.Action.CREATE_CONSOLE, instance)
 
-    def _connect(self, claims: Claims, client: str) -> Session:
+    def _connect(self, claims: Claims, row: SessionRow | None, request: UpgradeRequest) -> Session:
+        """Connect, and then use the token: a refusal leaves it as it was."""
         info, connection = self._reach(claims.instance_id)
-        return Session(
-            claims,
-            info,
-            connection,
-            client,
-            power_state=self._instances.power_state,
-            deadline=claims.expires if self._enforce_session_timeout else None,
-            forget=self._sessions.forget,
-        )
+        try:
+            self._permit(claims, info.instance)
+            record = self._record(claims, row, info, request)
+            return Session(
+                record,
+                claims,
+                info,
+                connection,
+                request.client,
+                power_state=self._instances.power_state,
+                forget=self._sessions.forget,
+                expiry=lambda: self._records.expiry(record.session_id),
+                looks_at_input=self._looks_at_input,
+            )
+        except BaseException:
+            connection.socket.close()
+            raise
+
+    def _record(self, claims: Claims, row: SessionRow | None, info: ConnectInfo, request: UpgradeRequest) -> Recorded:
+        """Use the token, or go on with its session, and have the audit log say so."""
+        if row is not None:
+            # Before: the connection that has the session now is not cut for one that does not come about.
+            tell_start(self._audit, claims, row.session_id, info, request.client, resumed=True)
+            return self._records.resume(row, request.client)
+        record = self._records.open(claims, request.client, request.resume_hash)
+        try:
+            tell_start(self._audit, claims, record.session_id, info, request.client, resumed=False)
+        except BaseException:
+            self._records.undo(record, claims)
+            raise
+        return record
+
+    def _tell_refusal(self, error: Exception, token: str | None, client: str, origin: str | None) -> None:
+        try:
+            claims = self._console_auth.verify(token)
+        except TokenError:
+            claims = None
+        tell_refusal(self._audit, error, self._code_of(error), claims, client, origin)
 
     def _reach(self, instance_id: str) -> tuple[ConnectInfo, target.Target]:
         """Connect, then look again: only a QEMU that had the port before and after had it in between."""

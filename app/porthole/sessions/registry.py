@@ -3,17 +3,30 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 
 import structlog
 from gevent.event import Event
 
+from porthole.audit import Recorder
 from porthole.metrics import Metrics
-from porthole.proxy.errors import CloseCode, ServiceStopping, TooManySessions
+from porthole.proxy.errors import FINAL, CloseCode, ServiceStopping, TooManySessions
 from porthole.proxy.relay import Ended
+from porthole.sessions.records import TAKEN_OVER, Records
 from porthole.sessions.session import Session
+from porthole.sessions.telling import tell_end
+from porthole.state.database import StoreUnavailable
+from porthole.state.rows import Traffic
 
 _OUR_CODES = frozenset(CloseCode)
 """A browser may send any of some 2,000 codes; they share one label."""
+
+MAX_LATE = 10_000
+"""Ends that wait to be recorded while the store does not work. Of one that is given up the record says nothing of its
+end, and is passed over for want of a sign of life."""
+
+MAX_ORDERS = 100
+"""Orders to end a session that are kept although it is not here: it may be on record already and be added next."""
 
 log = structlog.get_logger("porthole.sessions")
 
@@ -23,13 +36,19 @@ class Sessions:
 
     :param limit: sessions at once, those being admitted included
     :param metrics: where sessions and their bytes are counted
+    :param records: where they are on record, with those of other processes
+    :param audit: where their starts and ends are recorded for good
     """
 
-    def __init__(self, limit: int, metrics: Metrics) -> None:
+    def __init__(self, limit: int, metrics: Metrics, records: Records, audit: Recorder) -> None:
+        self.records = records
+        self.audit = audit
         self._limit = limit
         self._metrics = metrics
         self._places = 0
-        self._live: set[Session] = set()
+        self._live: dict[str, Session] = {}  # by their connections' names
+        self._orders: dict[str, tuple[int, str]] = {}  # of connections that are not here, or not yet
+        self._late: deque[tuple[Traffic, Ended]] = deque(maxlen=MAX_LATE)
         self._stopping = False
         self._nobody = Event()
         self._nobody.set()
@@ -54,8 +73,13 @@ class Sessions:
         self._places -= 1
 
     def add(self, session: Session) -> None:
-        """A session has begun, in a place that was reserved."""
-        self._live.add(session)
+        """A session has begun, in a place that was reserved. Another connection that carries it is cut."""
+        for other in self.live():
+            if other.record.session_id == session.record.session_id:
+                other.end(CloseCode.TAKEN_OVER, TAKEN_OVER)
+        self._live[session.record.connection] = session
+        if order := self._orders.pop(session.record.connection, None):
+            session.end(*order)
         self._nobody.clear()
         self._metrics.sessions.inc()
         self._metrics.sessions_started.inc()
@@ -64,7 +88,7 @@ class Sessions:
 
     def forget(self, session: Session, ended: Ended | None) -> None:
         """A session is over; its place is free."""
-        self._live.discard(session)
+        self._live.pop(session.record.connection, None)
         if not self._live:
             self._nobody.set()
         self._places -= 1
@@ -85,16 +109,59 @@ class Sessions:
             bytes_to_client=to_client,
             bytes_to_target=to_target,
         )
+        # Before anything waits: the service's stop goes on when nobody is left, and closes the audit log.
+        tell_end(self.audit, session, ended)
+        self._record_end(session.take_traffic(), ended)
 
     def end_all(self, code: int, reason: str) -> None:
         """End every session and admit no more."""
         self._stopping = True
-        for session in list(self._live):
+        for session in self.live():
             session.end(code, reason)
+
+    def live(self) -> list[Session]:
+        """The sessions now, those whose 101 is still to come among them."""
+        return list(self._live.values())
+
+    def end(self, connection: str, code: int, reason: str) -> None:
+        """End the session that this connection carries: now, or when it is added in a moment."""
+        session = self._live.get(connection)
+        if session is not None:
+            session.end(code, reason)
+            return
+        self._orders[connection] = (code, reason)
+        if len(self._orders) > MAX_ORDERS:
+            self._orders.pop(next(iter(self._orders)))
 
     def wait_until_over(self) -> None:
         """Wait until there is no session; the caller limits the time."""
         self._nobody.wait()
+
+    def tell_cut_off(self) -> None:
+        """Have the audit log know of the sessions that did not end in time and are cut off now."""
+        for session in self.live():
+            tell_end(self.audit, session, _untold(session))
+
+    def record_late(self) -> None:
+        """Put on record what could not be before.
+
+        :raises StoreUnavailable: it still cannot
+        """
+        while self._late:
+            self._record(*self._late[0])
+            self._late.popleft()
+
+    def _record_end(self, traffic: Traffic, ended: Ended) -> None:
+        try:
+            self._record(traffic, ended)
+        except StoreUnavailable:
+            self._late.append((traffic, ended))
+
+    def _record(self, traffic: Traffic, ended: Ended) -> None:
+        if ended.by == "service" and ended.code in FINAL:
+            self.records.table.close(traffic, ended.reason)
+        else:
+            self.records.table.leave(traffic, ended.reason)
 
 
 def _untold(session: Session) -> Ended:
@@ -106,6 +173,7 @@ def _untold(session: Session) -> Ended:
 
 def _described(session: Session) -> dict[str, str]:
     return {
+        "session_id": session.record.session_id,
         "token_id": session.claims.token_id,
         "instance": session.claims.instance_id,
         "compute": session.info.instance.compute,

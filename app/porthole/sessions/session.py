@@ -9,10 +9,15 @@ import gevent
 
 from porthole.compute.errors import ComputeError
 from porthole.compute.model import ConnectInfo, PowerState
-from porthole.consoleauth.tokens import Claims
+from porthole.consoleauth.tokens import VIEW, Claims
 from porthole.proxy.errors import CloseCode
+from porthole.proxy.input import BrowserInput
 from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.rfb.client_messages import Mode
 from porthole.proxy.target import Target
+from porthole.sessions.records import Recorded
+from porthole.state.database import StoreUnavailable
+from porthole.state.rows import Traffic
 
 EXPLAIN_TIMEOUT = 5.0
 """Seconds to wait for libvirt to say that a guest has stopped: QEMU's socket closes before libvirt has noticed,
@@ -32,7 +37,9 @@ _REASONS = {
 class Session:
     """A console from its admission to its end (a :class:`porthole.proxy.gate.Console`).
 
-    :ivar id: the token's id; with tokens that may be used again, several sessions share it
+    :param expiry: asked when the session's time seems over: until when it was renewed meanwhile, None when it was not
+    :param looks_at_input: whether the browser's messages are counted although all of them get through
+    :ivar record: the session on record: its id, the connection's name, when it ends
     :ivar claims: what the token said
     :ivar info: where the instance's VNC server was at the connect
     :ivar client: the browser's address
@@ -41,26 +48,36 @@ class Session:
 
     def __init__(
         self,
+        record: Recorded,
         claims: Claims,
         info: ConnectInfo,
         target: Target,
         client: str,
         *,
         power_state: Callable[[str], PowerState | None],
-        deadline: float | None,
         forget: Callable[[Session, Ended | None], None],
+        expiry: Callable[[], float | None] = lambda: None,
+        looks_at_input: bool = False,
     ) -> None:
+        self.record = record
         self.claims = claims
         self.info = info
         self.client = client
         self.started_at: float | None = None
         self._target = target
         self._power_state = power_state
-        self._deadline = deadline
         self._forget = forget
+        self._expiry = expiry
         self._relay: Relay | None = None
+        self._end_early: tuple[int, str] | None = None
         self._timer: gevent.Greenlet[..., None] | None = None
         self._over = False
+        self._told = (0, 0)
+        self._inputs = 0
+        self._used_at = time.monotonic()
+        mode = Mode.VIEW if claims.mode == VIEW else Mode.FULL
+        needed = looks_at_input or mode is Mode.VIEW
+        self._input = BrowserInput(mode, target.opened) if needed else None
 
     @property
     def target(self) -> Target:
@@ -68,24 +85,64 @@ class Session:
         return self._target
 
     @property
+    def input(self) -> BrowserInput | None:
+        """What the browser's bytes go through; None when they are not looked at."""
+        return self._input
+
+    @property
     def relayed(self) -> tuple[int, int]:
         """Bytes of RFB so far: to the browser, to the VNC server."""
         return (self._relay.traffic.to_client, self._relay.traffic.to_target) if self._relay else (0, 0)
+
+    def take_traffic(self) -> Traffic:
+        """What was relayed since the last time this was asked."""
+        before, self._told = self._told, self.relayed
+        return Traffic(
+            self.record.session_id, self.record.connection, self._told[0] - before[0], self._told[1] - before[1]
+        )
+
+    def give_back(self, traffic: Traffic) -> None:
+        """That could not be recorded: it is part of the next."""
+        self._told = (self._told[0] - traffic.to_client, self._told[1] - traffic.to_target)
+
+    def idle_seconds(self) -> float:
+        """For how long nobody has used keyboard, mouse or clipboard; 0 when nobody looks, or before the 101."""
+        if self._relay is None or self._input is None:
+            return 0.0
+        if self._input.inputs != self._inputs:
+            self._inputs = self._input.inputs
+            self._used_at = time.monotonic()
+        return time.monotonic() - self._used_at
 
     def started(self, relay: Relay) -> None:
         """The 101 went out; the session's time begins."""
         self._relay = relay
         self.started_at = time.time()
-        if self._deadline is not None:
-            left = max(0.0, self._deadline - time.time())
-            self._timer = gevent.spawn_later(
-                left, self.end, CloseCode.SESSION_TIMEOUT, "The time of this session is over."
-            )
+        self._used_at = time.monotonic()
+        if self._end_early is not None:
+            relay.end(*self._end_early)
+        elif self.record.expires is not None:
+            self._timer = gevent.spawn(self._wait_for_the_end, float(self.record.expires))
 
     def end(self, code: int, reason: str) -> None:
-        """End the session, with a close code and a sentence for its browser."""
+        """End the session, with a close code and a sentence for its browser; before the 101, right after it."""
         if self._relay is not None:
             self._relay.end(code, reason)
+        else:
+            self._end_early = self._end_early or (code, reason)
+
+    def _wait_for_the_end(self, expires: float) -> None:
+        """Until its time is over, and was not made longer meanwhile."""
+        while True:
+            gevent.sleep(max(0.0, expires - time.time()))
+            try:
+                renewed = self._expiry()
+            except StoreUnavailable:
+                renewed = None
+            if renewed is None or renewed <= expires:
+                break
+            expires = renewed
+        self.end(CloseCode.SESSION_TIMEOUT, "The time of this session is over.")
 
     def explain(self) -> tuple[int, str]:
         """Why the VNC server closed: what libvirt says of the instance, within :data:`EXPLAIN_TIMEOUT`."""

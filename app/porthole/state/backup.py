@@ -14,7 +14,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from porthole.state.sqlite import BUSY_TIMEOUT, SCHEMA_VERSION
+from porthole.state.schema import BUSY_TIMEOUT, SCHEMA_VERSION, version_of
 
 
 class BackupError(Exception):
@@ -47,10 +47,11 @@ def restore(copy: Path, store: Path) -> None:
 
 def _check(copy: Path) -> None:
     with _opened(copy) as connection:
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version != SCHEMA_VERSION:
+        version = version_of(connection)
+        # One of an older release is brought up to date when the service opens it.
+        if not 1 <= version <= SCHEMA_VERSION:
             raise BackupError(
-                f"{copy}: its schema is version {version}, and this release knows version {SCHEMA_VERSION}."
+                f"{copy}: its schema is version {version}, and this release knows versions 1 to {SCHEMA_VERSION}."
             )
         problem = connection.execute("PRAGMA quick_check").fetchone()[0]
         if problem != "ok":

@@ -17,6 +17,7 @@ from tests.hosts.screen import is_up
 from tests.service import Appliance, RfbClient
 
 Hosts = tuple[ComputeHost, ComputeHost]
+ANY_NUMBER = {"consoleauth": {"token_uses": 0}}
 Say = Callable[[str], None]
 
 GUESTS = 10
@@ -55,7 +56,8 @@ def test_from_asking_for_a_url_to_the_first_pixels(
     )
 
 
-def test_memory_of_an_idle_session(appliance: Appliance, hosts: Hosts, progress: Say) -> None:
+def test_memory_of_an_idle_session(start_appliance: Callable[..., Appliance], hosts: Hosts, progress: Say) -> None:
+    appliance = start_appliance(options=ANY_NUMBER)
     guests = [hosts[number % 2].start_guest(f"guest-{number}") for number in range(GUESTS)]
     tokens = [appliance.token(guest.uuid) for guest in guests]
     for token in tokens:
@@ -72,7 +74,8 @@ def test_memory_of_an_idle_session(appliance: Appliance, hosts: Hosts, progress:
         client.close()
 
 
-def test_sessions_opened_a_second(appliance: Appliance, hosts: Hosts, progress: Say) -> None:
+def test_sessions_opened_a_second(start_appliance: Callable[..., Appliance], hosts: Hosts, progress: Say) -> None:
+    appliance = start_appliance(options=ANY_NUMBER)
     guest = hosts[0].start_guest("web-1")
     token = appliance.token(guest.uuid)
 

@@ -40,6 +40,7 @@ def test_a_day_in_the_services_life_leaves_no_secret_behind(appliance: Appliance
     secrets = [token, cookie, *appliance.passwords.values()]
     secrets += [base64.b64encode(f"{name}:{secret}".encode()).decode() for name, secret in appliance.passwords.items()]
     log = appliance.log()
+    audit = (appliance.folder / "state" / "audit.log").read_text()
     processes = "".join(
         path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         for pid in appliance.pids()
@@ -47,17 +48,20 @@ def test_a_day_in_the_services_life_leaves_no_secret_behind(appliance: Appliance
     )
     for secret in secrets:
         assert secret not in log
+        assert secret not in audit
         assert secret not in metrics
         assert secret not in processes
     for answer in answers[1:]:
         assert token not in answer.text
         assert token not in str(answer.headers)
     assert guest.uuid in log, "the log does say which instance"
+    assert guest.uuid in audit
     assert guest.uuid not in metrics
     assert guest.name not in metrics
     assert hosts[0].name not in metrics
 
 
 def test_files_it_makes_are_private(appliance: Appliance) -> None:
-    for path in [appliance.folder / "token.keys", *(appliance.folder / "state").iterdir()]:
+    keys = [appliance.folder / name for name in ("token.keys", "audit.keys")]
+    for path in [*keys, *(appliance.folder / "state").iterdir()]:
         assert path.stat().st_mode & 0o007 == 0, path

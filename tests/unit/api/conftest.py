@@ -12,6 +12,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from porthole.api.app import create_app
+from porthole.api.errors import code_of
+from porthole.api.services import Services
 from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.signin import SignIns
 from porthole.auth.users import add_user
@@ -30,8 +32,12 @@ from porthole.metrics import Metrics
 from porthole.proxy.origin import OriginPolicy
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.sessions.admission import Admission
+from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
+from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
+from porthole.state.verdict import SessionLimits
+from tests.unit.audited import Audited
 
 PASSWORD = "a good password"
 BASE_URL = "http://consoles.example.org:6080/vnc_auto.html"
@@ -120,6 +126,11 @@ class ApiSettings:
 
     novncproxy_base_url: str = BASE_URL
     vnc_enabled: bool = True
+    api_requests_per_minute: int = 0
+    failed_sign_ins: int = 0
+    lockout_time: int = 900
+    token_uses: int = 1
+    lifetime: Lifetime = field(default_factory=Lifetime)
 
 
 @dataclass
@@ -136,6 +147,8 @@ class Api:
     users: Path
     roles: Path
     readiness: list[str]
+    records: Records
+    audited: Audited
 
     def token(self, instance: Instance = WEB, user: str = "bob") -> str:
         """A good console token."""
@@ -168,38 +181,48 @@ def user_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
 
 
 @pytest.fixture
-def api(tmp_path: Path, user_files: tuple[str, str]) -> Iterator[Api]:
-    """A fresh application."""
+def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequest) -> Iterator[Api]:
+    """A fresh application; its parameter, if it has one, is the settings."""
     users, roles = tmp_path / "htpasswd", tmp_path / "roles"
     users.write_text(user_files[0])
     roles.write_text(user_files[1])
-    clock, computes, metrics, settings = Clock(), MadeUpComputes(), Metrics(), ApiSettings()
+    clock, computes, metrics = Clock(), MadeUpComputes(), Metrics()
+    settings: ApiSettings = getattr(request, "param", None) or ApiSettings()
     keys, store = KeyRing((b"k" * 32,)), SqliteStore(tmp_path / "store.sqlite", clock)
     store.open()
     authenticator = HtpasswdAuthenticator(users, roles, "default")
     console_auth = ConsoleAuth(keys, store, 600, clock)
+    records = Records(SessionTable(store, 60), settings.token_uses, SessionLimits(), settings.lifetime)
+    audited = Audited(tmp_path, clock)
     admission = Admission(
         console_auth=console_auth,
         find_principal=authenticator.lookup,
         instances=computes,
-        sessions=Sessions(10, metrics),
+        sessions=Sessions(10, metrics, records, audited.recorder),
         origins=OriginPolicy(BASE_URL, ()),
         connect_timeout=1.0,
         vnc_tls=None,
-        enforce_session_timeout=False,
+        looks_at_input=False,
+        code_of=code_of,
     )
     readiness: list[str] = []
-    app = create_app(
+    services = Services(
         settings=settings,
         authenticator=authenticator,
         sign_ins=SignIns(keys, store, clock=clock),
         computes=computes,
         console_auth=console_auth,
         admission=admission,
+        records=records,
         metrics=metrics,
+        audit=audited.recorder,
         readiness=[lambda: " ".join(readiness)],
     )
-    yield Api(app.test_client(), computes, console_auth, store, metrics, settings, clock, users, roles, readiness)
+    yield Api(
+        create_app(services).test_client(), computes, console_auth, store, metrics, settings, clock, users, roles,
+        readiness, records, audited,
+    )  # fmt: skip
+    audited.recorder.close()
     authenticator.close()
     store.close()
 

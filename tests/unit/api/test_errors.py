@@ -14,6 +14,7 @@ import porthole.compute.errors
 import porthole.consoleauth.errors
 import porthole.proxy.errors
 from porthole.api.errors import TABLE, kind_of
+from porthole.audit import AuditUnavailable
 from porthole.auth.errors import AuthError, Forbidden, NotAuthenticated, TooBusy
 from porthole.compute.errors import ComputeError, ComputeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.compute.model import PowerState
@@ -53,6 +54,7 @@ REFUSALS: list[tuple[Exception, int, str]] = [
     (TooManySessions(), 503, "too-many-sessions"),
     (ServiceStopping(), 503, "service-stopping"),
     (StoreUnavailable("disk full at /var/lib/x"), 503, "store-unavailable"),
+    (AuditUnavailable("disk full at /var/lib/x"), 503, "audit-unavailable"),
 ]
 
 

@@ -55,7 +55,7 @@ def test_what_is_no_token_is_404(api: Api, token: str) -> None:
 
 def test_an_expired_a_revoked_and_an_unknown_one_look_the_same(api: Api) -> None:
     revoked, expired = api.token(), api.token()
-    api.store.revoke_token(api.console_auth.check(revoked).token_id)
+    api.records.table.revoke(api.console_auth.check(revoked).token_id, 4002, "revoked")
     answers = [_look_up(api, revoked), _look_up(api, "rubbish")]
     api.clock.ahead = 600
     answers.append(_look_up(api, expired))

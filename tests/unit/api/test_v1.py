@@ -116,13 +116,14 @@ class TestOpening:
         ("body", "detail"),
         [
             ({}, 'The key "instance" is missing.'),
-            ([], 'The body has to be a JSON object with "instance".'),
-            ("web-1", 'The body has to be a JSON object with "instance".'),
+            ([], 'The body has to be a JSON object with "instance" and "mode".'),
+            ("web-1", 'The body has to be a JSON object with "instance" and "mode".'),
             ({"instance": 1}, 'The key "instance" is not right: input should be a valid string.'),
             ({"instance": ["web-1"]}, 'The key "instance" is not right: input should be a valid string.'),
             ({"instance": ""}, 'The key "instance" is not right: string should have at least 1 character.'),
             ({"instance": "x" * 256}, 'The key "instance" is not right: string should have at most 255 characters.'),
-            ({"instance": "web-1", "mode": "view"}, 'There is no key "mode" here; this call takes "instance".'),
+            ({"instance": "web-1", "way": "in"}, 'There is no key "way" here; this call takes "instance" and "mode".'),
+            ({"instance": "web-1", "mode": "x"}, "The key \"mode\" is not right: input should be 'full' or 'view'."),
         ],
     )
     def test_a_body_of_another_form_is_told_what_would_be_right(self, api: Api, body: Any, detail: str) -> None:
@@ -204,7 +205,7 @@ class TestChecking:
 
     def test_a_revoked_one_is_invalid(self, api: Api) -> None:
         token = api.token()
-        api.store.revoke_token(api.console_auth.check(token).token_id)
+        api.records.table.revoke(api.console_auth.check(token).token_id, 4002, "revoked")
 
         assert _code(_check(api, token)) == (403, "token-invalid")
 

@@ -10,6 +10,7 @@ import pytest
 from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import CONSOLE_SALT, MAX_TOKEN_LENGTH, ConsoleAuth, IssuedToken
+from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
 
 INSTANCE = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
@@ -133,7 +134,7 @@ class TestRefused:
 
     def test_one_that_was_revoked(self, console_auth: ConsoleAuth, store: SqliteStore) -> None:
         issued = issue(console_auth)
-        assert store.revoke_token(issued.claims.token_id)
+        assert SessionTable(store, 60).revoke(issued.claims.token_id, 4002, "revoked")
         with pytest.raises(TokenInvalid):
             console_auth.check(issued.token)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from typing import Any
 
 import pytest
@@ -108,3 +109,28 @@ class TestSubprotocol:
     )
     def test_binary_is_echoed_when_it_is_among_those_offered(self, offered: str | None, echoed: bool) -> None:
         assert upgrade.offers_subprotocol(environ(HTTP_SEC_WEBSOCKET_PROTOCOL=offered)) is echoed
+
+
+class TestResumeSecret:
+    SECRET = "0aZ_-" + "x" * 38
+
+    def offered(self, *names: str) -> dict[str, Any]:
+        return environ(HTTP_SEC_WEBSOCKET_PROTOCOL=", ".join(names))
+
+    def test_only_its_hash_goes_on(self) -> None:
+        offer = self.offered("binary", f"porthole.resume.{self.SECRET}")
+        upgrade.check_upgrade(offer, "HTTP/1.1")
+        request = upgrade.upgrade_request(offer, "192.0.2.1")
+        assert request.resume_hash == hashlib.sha256(self.SECRET.encode()).hexdigest()
+        assert self.SECRET not in repr(request)
+        assert upgrade.offers_subprotocol(offer)
+
+    def test_without_one_there_is_none(self) -> None:
+        for names in ([], ["binary"], ["xporthole.resume.y"]):
+            assert upgrade.upgrade_request(self.offered(*names), "192.0.2.1").resume_hash is None
+
+    @pytest.mark.parametrize("secrets", [[""], ["x" * 42], ["x" * 44], ["x" * 42 + "="], ["x" * 43, "y" * 43]])
+    def test_another_form_is_refused_without_being_repeated(self, secrets: list[str]) -> None:
+        with pytest.raises(BadUpgrade) as caught:
+            upgrade.check_upgrade(self.offered(*(f"porthole.resume.{secret}" for secret in secrets)), "HTTP/1.1")
+        assert "xx" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,17 +19,23 @@ from porthole.auth.principal import Principal, Role
 from porthole.compute.errors import ComputeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.config import AuthScheme
-from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
+from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing, TokenUsed
 from porthole.consoleauth.keys import KeyRing
-from porthole.consoleauth.tokens import ConsoleAuth
+from porthole.consoleauth.tokens import CONSOLE_SALT, ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable, TooManySessions
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
 from porthole.proxy.rfb.policy import SecurityPolicy
-from porthole.sessions.admission import Admission
+from porthole.proxy.upgrade import resume_hash
+from porthole.sessions.admission import Admission, Described
+from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
+from porthole.sessions.session import Session
+from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
+from porthole.state.verdict import SessionLimits
+from tests.unit.audited import Audited
 
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
 INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
@@ -98,19 +105,22 @@ class Instances:
 class World:
     """An admission and all around it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, token_uses: int = 0) -> None:
         self.now = time.time()
         self.vnc = VncServer()
         self.instances = Instances(self.vnc.port)
         self.store = SqliteStore(folder / "store", clock=lambda: self.now)
         self.console_auth = ConsoleAuth(KeyRing((b"k" * 32,)), self.store, 600, clock=lambda: self.now)
         self.metrics = Metrics()
-        self.sessions = Sessions(2, self.metrics)
+        self.table = SessionTable(self.store, 60)
+        self.records = Records(self.table, token_uses, SessionLimits(), Lifetime())
+        self.audited = Audited(folder)
+        self.sessions = Sessions(2, self.metrics, self.records, self.audited.recorder)
         self.principal: Principal | None = Principal("max", "p", frozenset({Role.MEMBER}))
         self.issued = self.console_auth.authorize(instance_id=ID, console_type="novnc", user_id="max", project_id="p")
         self.admission = self.make()
 
-    def make(self, *, enforce_session_timeout: bool = False) -> Admission:
+    def make(self) -> Admission:
         return Admission(
             console_auth=self.console_auth,
             find_principal=lambda user: self.principal if user == "max" else None,
@@ -119,17 +129,23 @@ class World:
             origins=OriginPolicy("http://127.0.0.1:6080/vnc_auto.html", ()),
             connect_timeout=2.0,
             vnc_tls=None,
-            enforce_session_timeout=enforce_session_timeout,
+            looks_at_input=False,
         )
 
-    def request(self, *, token: str | None = "", origin: str | None = None) -> UpgradeRequest:
+    def request(
+        self, *, token: str | None = "", origin: str | None = None, secret: str | None = None
+    ) -> UpgradeRequest:
         return UpgradeRequest(
             scheme="http",
             host="127.0.0.1:6080",
             origin=origin,
             token=self.issued.token if token == "" else token,
             client="192.0.2.9",
+            resume_hash=resume_hash(secret) if secret else None,
         )
+
+    def describe(self, token: str | None, secret: str | None = None) -> Described:
+        return self.admission.describe(token, resume_hash(secret) if secret else None, "192.0.2.9")
 
     def refused(self, error: type[Exception], **request: str | None) -> None:
         """The upgrade is refused with this error, and leaves no place taken."""
@@ -157,6 +173,7 @@ def world(tmp_path: Path) -> Iterator[World]:
     world = World(tmp_path)
     yield world
     world.vnc.stop()
+    world.audited.recorder.close()
     world.store.close()
 
 
@@ -186,7 +203,7 @@ class TestOrder:
         world.principal = None
         world.refused(TokenMissing, token=None)
         world.refused(TokenInvalid, token=world.issued.token + "x")
-        world.store.revoke_token(world.issued.claims.token_id)
+        world.table.revoke(world.issued.claims.token_id, 4002, "revoked")
         world.refused(TokenInvalid)
         world.now += 600
         world.refused(TokenExpired)
@@ -285,15 +302,102 @@ class TestPortReuse:
 
 class TestDescribe:
     def test_it_says_what_a_token_would_open_and_takes_no_place(self, world: World) -> None:
-        assert world.admission.describe(world.issued.token) == (world.issued.claims, INSTANCE)
+        assert world.describe(world.issued.token) == Described(world.issued.claims, INSTANCE, None)
         assert world.vnc.accepted(0)
 
     def test_it_refuses_as_an_upgrade_would(self, world: World) -> None:
         with pytest.raises(TokenMissing):
-            world.admission.describe(None)
+            world.describe(None)
         world.instances.error = InstanceNotFound(ID)
         with pytest.raises(InstanceNotFound):
-            world.admission.describe(world.issued.token)
+            world.describe(world.issued.token)
         world.principal = None
         with pytest.raises(TokenInvalid):
-            world.admission.describe(world.issued.token)
+            world.describe(world.issued.token)
+
+
+class TestSingleUse:
+    """The token is used last: whatever is refused before leaves it as it was."""
+
+    @pytest.fixture
+    def once(self, tmp_path: Path) -> Iterator[World]:
+        world = World(tmp_path, token_uses=1)
+        yield world
+        world.audited.recorder.close()
+        world.vnc.stop()
+        world.store.close()
+
+    def over(self, session: Session) -> None:
+        session.target.socket.close()
+        session.ended(None)
+
+    def test_no_refusal_uses_it_up(self, once: World) -> None:
+        once.refused(OriginRefused, origin="http://evil.example")
+        once.instances.error = InstanceNotRunning(ID, PowerState.SHUTDOWN)
+        once.refused(InstanceNotRunning)
+        once.instances.error = None
+        once.instances.schemes = (AuthScheme.VENCRYPT,)
+        once.refused(TargetInsecure)
+        once.instances.schemes = (AuthScheme.NONE,)
+        for _ in range(2):
+            once.sessions.reserve()
+        with pytest.raises(TooManySessions):
+            once.admission.admit(once.request())
+        for _ in range(2):
+            once.sessions.release()
+        self.over(once.admission.admit(once.request()))
+        once.refused(TokenUsed)
+        with pytest.raises(TokenUsed):
+            once.describe(once.issued.token)
+
+    def test_of_two_at_once_the_slower_one_is_refused_and_its_connection_closed(self, once: World) -> None:
+        """Both have passed every check when the first of them uses the token."""
+        admitting: list[gevent.Greenlet[..., Session]] = []
+        once.instances.before_the_second_answer = lambda: gevent.sleep(0.05)
+        admitting = [gevent.spawn(once.admission.admit, once.request(secret=name)) for name in ("one", "other")]
+        gevent.joinall(admitting, timeout=10)
+        won = [one.value for one in admitting if one.successful()]
+        lost = [one.exception for one in admitting if not one.successful()]
+        assert [type(error) for error in lost] == [TokenUsed]
+        assert len(once.sessions) == len(won) == 1
+        assert once.places() == 1
+        session = won[0]
+        assert session is not None
+        self.over(session)
+        assert once.vnc.all_closed()
+
+    def test_the_same_browser_goes_on_and_everything_is_asked_again(self, once: World) -> None:
+        first = once.admission.admit(once.request(secret="s"))
+        self.over(first)
+        once.now += 50
+        second = once.admission.admit(once.request(secret="s"))
+        assert second.record.session_id == first.record.session_id
+        assert second.record.connection != first.record.connection
+        self.over(second)
+        once.instances.error = InstanceNotRunning(ID, PowerState.SHUTDOWN)
+        once.refused(InstanceNotRunning, secret="s")
+        once.principal = Principal("max", "p", frozenset({Role.READER}))
+        once.refused(Forbidden, secret="s")
+        once.principal = None
+        once.refused(TokenInvalid, secret="s")
+
+    def test_the_page_that_asks_is_told_of_its_session_and_keeps_it(self, once: World) -> None:
+        session = once.admission.admit(once.request(secret="s"))
+        self.over(session)
+        for _ in range(5):
+            once.now += 50
+            described = once.describe(once.issued.token, "s")
+            assert described.session is not None
+            assert described.session.session_id == session.record.session_id
+        with pytest.raises(TokenUsed):
+            once.describe(once.issued.token, "another")
+        once.now += 61
+        with pytest.raises(TokenUsed):
+            once.describe(once.issued.token, "s")
+
+    def test_a_leaked_key_cannot_take_over_somebody_elses_session(self, once: World) -> None:
+        """Signed with our key, under the id of a token that has a session, and for another instance."""
+        self.over(once.admission.admit(once.request(secret="s")))
+        claims = {**dataclasses.asdict(once.issued.claims), "instance_id": "another"}
+        forged = KeyRing((b"k" * 32,)).serializer(CONSOLE_SALT).dumps(claims)
+        once.refused(TokenInvalid, secret="s", token=str(forged))

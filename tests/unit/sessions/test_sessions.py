@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -23,14 +25,21 @@ from porthole.proxy.rfb.server import Opened
 from porthole.proxy.rfb.wire import SecurityType, Version
 from porthole.proxy.target import Target
 from porthole.sessions import session as session_module
+from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import Sessions
 from porthole.sessions.session import Session
+from porthole.state.database import StoreUnavailable
+from porthole.state.sessions import SessionTable
+from porthole.state.sqlite import SqliteStore
+from porthole.state.verdict import SessionLimits
+from tests.unit.audited import Audited
 from tests.unit.proxy.dialogue import Dialogue, tcp_pair
 
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
 CLAIMS = Claims("f" * 32, ID, "novnc", "full", "max", "p", 2_000_000_000)
 INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
 INFO = ConnectInfo(INSTANCE, "127.0.0.1", 5900, 1, SecurityPolicy((AuthScheme.NONE,), "c1"))
+RECORDED = Recorded("5" * 32, "c" * 16, None)
 OPENED = Opened(Version.V3_8, SecurityType.NONE)
 
 
@@ -41,25 +50,31 @@ class Live:
         self,
         sessions: Sessions,
         *,
-        deadline: float | None = None,
+        deadline: int | None = None,
+        expiry: Callable[[], float | None] = lambda: None,
+        claims: Claims = CLAIMS,
+        session_id: str = "",
+        looks_at_input: bool = False,
         power_state: Callable[[str], PowerState | None] = lambda _: PowerState.RUNNING,
     ) -> None:
         browser, client = tcp_pair()
         vnc, target = tcp_pair()
         sessions.reserve()
         self.session = Session(
-            CLAIMS,
+            Recorded(session_id or secrets.token_hex(16), secrets.token_hex(8), deadline),
+            claims,
             INFO,
             Target(target, OPENED),
             "192.0.2.9",
             power_state=power_state,
-            deadline=deadline,
+            expiry=expiry,
+            looks_at_input=looks_at_input,
             forget=sessions.forget,
         )
         sessions.add(self.session)
         relay = Relay(
             client, target, early=b"", opening=None, buffers=ReadBuffers(),
-            ping_interval=60, ping_timeout=60, explain=self.session.explain,
+            ping_interval=60, ping_timeout=60, explain=self.session.explain, input_=self.session.input,
         )  # fmt: skip
         self.session.started(relay)
         self.dialogue = Dialogue(relay, browser, vnc)
@@ -78,8 +93,18 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def sessions(metrics: Metrics) -> Sessions:
-    return Sessions(2, metrics)
+def audited(tmp_path: Path) -> Iterator[Audited]:
+    audited = Audited(tmp_path)
+    yield audited
+    audited.recorder.close()
+
+
+@pytest.fixture
+def sessions(metrics: Metrics, audited: Audited, tmp_path: Path) -> Iterator[Sessions]:
+    store = SqliteStore(tmp_path / "store")
+    records = Records(SessionTable(store, 60), 1, SessionLimits(), Lifetime())
+    yield Sessions(2, metrics, records, audited.recorder)
+    store.close()
 
 
 @pytest.fixture
@@ -130,24 +155,65 @@ class TestEnds:
         with pytest.raises(ServiceStopping):
             sessions.reserve()
 
-    def test_before_the_101_there_is_nobody_to_tell(self, sessions: Sessions) -> None:
-        one, other = tcp_pair()
+    def test_before_the_101_it_is_told_right_after_it(self, sessions: Sessions) -> None:
+        browser, client = tcp_pair()
+        vnc, target = tcp_pair()
         session = Session(
-            CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, deadline=None, forget=lambda *_: None
+            RECORDED, CLAIMS, INFO, Target(target, OPENED), "", power_state=lambda _: None, forget=lambda *_: None
         )
-        session.end(1001, "not heard")
+        session.end(4002, "ended early")
+        relay = Relay(
+            client, target, early=b"", opening=None, buffers=ReadBuffers(),
+            ping_interval=60, ping_timeout=60, explain=session.explain,
+        )  # fmt: skip
+        session.started(relay)
+        dialogue = Dialogue(relay, browser, vnc)
+        assert dialogue.browser_gets_close() == (4002, "ended early")
+        dialogue.ended()
+        vnc.close()
+
+    def test_an_order_that_comes_before_the_session_is_here_is_not_lost(self, sessions: Sessions) -> None:
+        """The session is on record, and so can be ended, a moment before it is added."""
+        sessions.end(RECORDED.connection, 4002, "ended early")
+        one, other = tcp_pair()
+        sessions.reserve()
+        session = Session(
+            RECORDED, CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, forget=sessions.forget
+        )
+        sessions.add(session)
+        assert session._end_early == (4002, "ended early")
+        session.ended(None)
         one.close()
         other.close()
 
-    @pytest.mark.parametrize("left", [0.2, 0, -1000])
-    def test_with_its_token_even_one_that_expires_between_check_and_start(
-        self, sessions: Sessions, left: float
-    ) -> None:
-        live = Live(sessions, deadline=time.time() + left)
+    @pytest.mark.parametrize("left", [1, 0, -1000])
+    def test_with_its_token_even_one_that_expires_between_check_and_start(self, sessions: Sessions, left: int) -> None:
+        live = Live(sessions, deadline=int(time.time()) + left)
         assert live.told() == (4001, "The time of this session is over.")
 
+    def test_a_renewal_is_noticed_when_its_time_seems_over(self, sessions: Sessions) -> None:
+        now = int(time.time())
+        answers = [now + 1, None]
+        live = Live(sessions, deadline=now, expiry=lambda: answers.pop(0))
+        assert live.told() == (4001, "The time of this session is over.")
+        assert answers == []
+        assert time.time() >= now + 1
+
+    def test_one_that_cannot_be_asked_about_ends_at_its_time(self, sessions: Sessions) -> None:
+        def unavailable() -> float | None:
+            raise StoreUnavailable("locked")
+
+        assert Live(sessions, deadline=int(time.time()), expiry=unavailable).told()[0] == 4001
+
+    def test_of_two_connections_of_a_session_the_older_one_goes(self, sessions: Sessions) -> None:
+        older, newer = Live(sessions, session_id="s"), Live(sessions, session_id="s")
+        assert older.told() == (4005, "This console was taken over by another connection of the same browser.")
+        assert sessions.live() == [newer.session]
+        newer.session.end(CloseCode.NORMAL, "over")
+        newer.told()
+
     def test_the_timer_goes_with_the_session(self, sessions: Sessions) -> None:
-        live = Live(sessions, deadline=time.time() + 3600)
+        live = Live(sessions, deadline=int(time.time()) + 3600)
         live.session.end(CloseCode.NORMAL, "over")
         live.told()
         timer = live.session._timer
@@ -224,7 +290,7 @@ class TestRecord:
         one, other = tcp_pair()
         sessions.reserve()
         session = Session(
-            CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, deadline=None, forget=sessions.forget
+            RECORDED, CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, forget=sessions.forget
         )
         sessions.add(session)
         session.ended(None)

@@ -10,6 +10,7 @@ from typing import Any
 import gevent
 import pytest
 
+from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore, StoreUnavailable, check
 
 NOW = 1_700_000_000
@@ -45,9 +46,10 @@ class TestTokens:
         assert not is_live(store)
         add_token(store)
         assert is_live(store)
-        assert store.revoke_token("t1")
+        table = SessionTable(store, 60)
+        assert table.revoke("t1", 4002, "revoked")
         assert not is_live(store)
-        assert not store.revoke_token("t1")
+        assert not table.revoke("t1", 4002, "revoked")
 
     @pytest.mark.parametrize(
         "changes",

@@ -9,7 +9,9 @@ from flask import Response, g, jsonify
 
 from porthole.api.errors import RequestError
 from porthole.api.nova import microversion
+from porthole.api.recording import address, who
 from porthole.api.services import Services
+from porthole.audit import Event
 from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning
@@ -27,6 +29,15 @@ def show(services: Services, token: str) -> Response:
     except (TokenError, InstanceNotFound, InstanceNotRunning, ConsoleTypeUnavailable):
         # Nova forgets the tokens of an instance that has no console any more.
         raise RequestError(404, "Token not found") from None
+    services.audit.must(
+        Event.ADMIN_ACT,
+        who=who(g.principal),
+        client=address(),
+        instance=claims.instance_id,
+        token_id=claims.token_id,
+        reason="looked up what a token opens",
+        details={"of": claims.user_id},
+    )
     return jsonify(
         console={
             "instance_uuid": claims.instance_id,

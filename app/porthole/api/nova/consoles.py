@@ -15,6 +15,7 @@ from porthole.api.nova.reading import read_body
 from porthole.api.nova.servers import find_server
 from porthole.api.nova.validation import validate
 from porthole.api.opening import NOVNC, OpenedConsole, open_console
+from porthole.api.recording import console_refusals
 from porthole.api.services import Services
 from porthole.auth import policy
 from porthole.auth.policy import Action
@@ -51,11 +52,12 @@ def create(services: Services, server_id: str) -> Response:
 
 
 def _open(services: Services, server_id: str, *, available: bool, console_type: str) -> OpenedConsole:
-    policy.enforce(g.principal, Action.CREATE_CONSOLE)
-    instance = find_server(services, server_id)
-    if not available or console_type != NOVNC:
-        raise ConsoleTypeUnavailable(console_type, _ONLY_VNC)
-    return open_console(services, g.principal, instance)
+    with console_refusals(services, server_id):
+        policy.enforce(g.principal, Action.CREATE_CONSOLE)
+        instance = find_server(services, server_id)
+        if not available or console_type != NOVNC:
+            raise ConsoleTypeUnavailable(console_type, _ONLY_VNC)
+        return open_console(services, g.principal, instance)
 
 
 def _action_of(body: Any) -> tuple[str, dict[str, Any]]:

@@ -28,7 +28,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
 
     @v1.get("/instances")
     @v1.output(InstanceList, description="The instances; those of a compute that does not answer as last seen.")
-    @v1.doc(operation_id="listInstances", responses=problems(401, 403, 503))
+    @v1.doc(operation_id="listInstances", responses=problems(401, 403, 429, 503))
     def list_instances() -> InstanceList:
         """List instances"""
         principal: Principal = g.principal

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+Mode = Literal["full", "view"]
 StateName = Literal["running", "paused", "shutdown", "crashed", "suspended", "nostate"]
 
 _MAX_SHOWN = 5
@@ -26,12 +27,22 @@ class ConsoleRequest(_Input):
     """Which instance's console is wanted."""
 
     instance: Annotated[str, Field(min_length=1, max_length=255, description="Id or name.", examples=["web-1"])]
+    mode: Annotated[
+        Mode, Field(description="What the console is for; with view, keyboard, mouse and clipboard do nothing.")
+    ] = "full"
 
 
 class ConsoleCheck(_Input):
     """A token to check."""
 
     token: Annotated[str, Field(max_length=4096, description="From the console's URL.")]
+    resume: Annotated[
+        str | None,
+        Field(
+            pattern=r"^[A-Za-z0-9_-]{43}$",
+            description="The secret that the browser offers as subprotocol porthole.resume.SECRET.",
+        ),
+    ] = None
 
 
 class Person(BaseModel):
@@ -88,12 +99,45 @@ class InstanceState(BaseModel):
     state: StateName
 
 
+class SessionEnd(BaseModel):
+    """The session that this browser has, or would go on with."""
+
+    id: str
+    expires_at: Annotated[str | None, Field(description="When it ends (RFC 3339, UTC); null when it lasts.")]
+    seconds_left: Annotated[int | None, Field(description="The same as seconds from now.")]
+    renewable: Annotated[bool, Field(description="Whether POST /v1/sessions/ID/renew makes it last longer.")]
+
+
 class CheckedConsole(BaseModel):
     """A token that would open its console now."""
 
     instance: InstanceState
     expires_at: str
     mode: str
+    session: Annotated[SessionEnd | None, Field(description="null when the token would open a session.")]
+
+
+class SessionSummary(BaseModel):
+    """A session that is open, or waits for its browser to come back."""
+
+    id: str
+    token_id: str
+    instance_id: str
+    user_id: str
+    project_id: str
+    mode: str
+    client: Annotated[str, Field(description="The browser's address.")]
+    connected: Annotated[bool, Field(description="Whether the browser is connected now.")]
+    started_at: str
+    expires_at: str | None
+    bytes_to_browser: Annotated[int, Field(description="As of some seconds ago.")]
+    bytes_to_instance: int
+
+
+class SessionList(BaseModel):
+    """Sessions, the oldest first."""
+
+    sessions: list[SessionSummary]
 
 
 INPUTS: dict[str, type[BaseModel]] = {model.__name__: model for model in (Credentials, ConsoleRequest, ConsoleCheck)}

@@ -8,9 +8,11 @@ from apiflask import APIBlueprint
 from flask import Response, g, make_response, request
 
 from porthole.api.authenticate import COOKIE, Authentication
+from porthole.api.recording import address
 from porthole.api.services import Services
 from porthole.api.spec import problems
 from porthole.api.v1.models import Credentials, Person
+from porthole.audit import Event, Who
 from porthole.auth.principal import Principal
 
 
@@ -22,7 +24,7 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
     @v1.output(Person, status_code=201, description="Signed in; the answer sets the cookie porthole_session.")
     @v1.doc(
         operation_id="signIn",
-        responses=problems(400, 401, 403, 413, 415, 503),
+        responses=problems(400, 401, 403, 413, 415, 429, 503),
         extensions={"x-porthole-operation": {"security": []}},
     )
     def sign_in(credentials: Credentials) -> Any:
@@ -45,7 +47,7 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
 
     @v1.get("/session")
     @v1.output(Person, description="Who the caller is.")
-    @v1.doc(operation_id="showSession", responses=problems(401, 503))
+    @v1.doc(operation_id="showSession", responses=problems(401, 429, 503))
     def show_session() -> Person:
         """Who is signed in"""
         return person(g.principal)
@@ -53,7 +55,10 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
     @v1.delete("/session")
     @v1.doc(
         operation_id="signOut",
-        responses={204: {"description": "Signed out; no copy of the cookie works any more."}, **problems(403, 503)},
+        responses={
+            204: {"description": "Signed out; no copy of the cookie works any more."},
+            **problems(403, 429, 503),
+        },
         extensions={"x-porthole-operation": {"security": [{"session": []}, {}]}},
     )
     def sign_out() -> Response:
@@ -61,7 +66,8 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         cookie = request.cookies.get(COOKIE)
         if cookie:
             authentication.require_own_page()
-            services.sign_ins.end(cookie)
+            if ended := services.sign_ins.end(cookie):
+                services.audit.happened(Event.SIGN_OUT, who=Who(ended.user_id), client=address())
         response = make_response("", 204)
         response.delete_cookie(
             COOKIE,

@@ -57,7 +57,8 @@ export const signedIn = () => call('GET', 'v1/session');
 export const signOut = () => call('DELETE', 'v1/session', {});
 export const listInstances = () => call('GET', 'v1/instances');
 export const createConsole = (instance) => call('POST', 'v1/consoles', { instance });
-export const checkConsole = (token) => call('POST', 'v1/consoles/check', { token });
+export const checkConsole = (token, resume) => call('POST', 'v1/consoles/check', { token, resume });
+export const renewSession = (id) => call('POST', `v1/sessions/${encodeURIComponent(id)}/renew`, {});
 
 async function json(response) {
   const type = response.headers.get('Content-Type') ?? '';

@@ -4,10 +4,12 @@ import { cleanAddress, isWebAddress, readAddress } from './address.js';
 import * as api from './api.js';
 import { askCredentials, stopPasting, wireDialogs } from './dialogs.js';
 import { $, link } from './dom.js';
-import { keep, newKey, recall } from './keep.js';
+import { Ending } from './ending.js';
+import { keep, newKey, recall, secretOf } from './keep.js';
 import { wireKeyboard } from './keyboard.js';
 import { buildKeysMenu, releaseHeld } from './keysmenu.js';
 import { actionsFor, showActions, showName, showWords } from './overlay.js';
+import { isSecret, newSecret } from './secret.js';
 import { ConsoleSession } from './session.js';
 import { applyScaling, enableControls, wireToolbar } from './toolbar.js';
 import * as words from './words.js';
@@ -18,7 +20,7 @@ const VIEWER_PAUSES_MS = [500, 2000];
 /** Everything that changes while the page lives. */
 const now = {
   /** @type {import('./keep.js').Entry} */
-  entry: { token: null, path: null, instance: null, expiresAt: null },
+  entry: { token: null, secret: null, path: null, instance: null, expiresAt: null },
   key: newKey(),
   /** @type {ConsoleSession|null} */
   session: null,
@@ -35,6 +37,10 @@ const commands = {
   renew,
   reload: () => location.reload(),
 };
+const ending = new Ending(
+  async () => (await api.checkConsole(now.entry.token, now.entry.secret)).session,
+  (id) => api.renewSession(id),
+);
 const toolbar = wireToolbar({ rfb, stop: commands.stop, instanceName });
 
 async function main() {
@@ -62,12 +68,21 @@ function takeToken() {
   const address = readAddress(location.href);
   const kept = recall(tabStorage(), history.state?.porthole);
   if (address.token) {
-    now.entry = { token: address.token, path: address.path, instance: null, expiresAt: null };
+    now.entry = {
+      token: address.token,
+      secret: secretOf(tabStorage(), address.token),
+      path: address.path,
+      instance: null,
+      expiresAt: null,
+    };
   } else if (kept) {
     now.entry = kept;
     now.key = history.state.porthole;
   } else if (address.instance) {
     now.entry.instance = { id: address.instance, name: '' };
+  }
+  if (now.entry.token && !isSecret(now.entry.secret)) {
+    now.entry.secret = newSecret();
   }
   keepEntry();
   return address.foreign;
@@ -82,7 +97,7 @@ function tabStorage() {
   try {
     return window.sessionStorage;
   } catch {
-    // Switched off: a reload then needs a new console.
+    // Switched off, or a frame without an origin of its own: a reload then needs a new console.
     return /** @type {any} */ ({ setItem() {}, getItem: () => null, removeItem() {} });
   }
 }
@@ -95,7 +110,7 @@ async function open() {
     show(words.NO_VIEWER);
     return;
   }
-  now.session = new ConsoleSession(now.entry.token, now.entry.path, {
+  now.session = new ConsoleSession(now.entry.token, now.entry.secret, now.entry.path, {
     check: api.checkConsole,
     view: (socket) => makeViewer(RFB, socket),
     show,
@@ -157,11 +172,14 @@ function show(outcome) {
   now.outcome = outcome;
   if (outcome.state === 'expired') {
     // Of no more use to anybody.
-    now.entry.token = null;
+    now.entry.token = now.entry.secret = null;
     keepEntry();
   }
   const connected = outcome.state === 'connected';
   enableControls(connected);
+  if (connected !== (before?.state === 'connected')) {
+    connected ? ending.begin() : ending.stop();
+  }
   showWords(outcome, instanceName());
   if (before?.state !== outcome.state || before.text !== outcome.text || before.retry !== outcome.retry) {
     const known = { alive: Boolean(now.entry.token && now.session), known: Boolean(now.entry.instance) };

@@ -8,7 +8,14 @@
 const PREFIX = 'porthole.console.';
 const MAX_ENTRIES = 20;
 
-/** @typedef {{token: string|null, path: string|null, instance: {id: string, name: string}|null, expiresAt: string|null}} Entry */
+/**
+ * @typedef {object} Entry
+ * @property {string|null} token
+ * @property {string|null} secret with which the page goes on with the session that the token opened
+ * @property {string|null} path
+ * @property {{id: string, name: string}|null} instance
+ * @property {string|null} expiresAt
+ */
 
 /**
  * @param {Storage} storage
@@ -41,6 +48,24 @@ export function recall(storage, key) {
   try {
     const entry = JSON.parse(storage.getItem(PREFIX + key) ?? 'null');
     return entry && typeof entry === 'object' ? entry : null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The secret kept with a token: an address that is opened again in the same tab, or a frame that its page loads again,
+ * goes on with the session that the token has opened.
+ *
+ * @param {Storage} storage
+ * @param {string} token
+ * @returns {unknown}
+ */
+export function secretOf(storage, token) {
+  try {
+    const keys = Object.keys(storage).filter((name) => name.startsWith(PREFIX));
+    const entries = keys.map((name) => recall(storage, name.slice(PREFIX.length)));
+    return entries.find((entry) => entry?.token === token)?.secret ?? null;
   } catch {
     return null;
   }

@@ -7,6 +7,7 @@
 
 import { socketUrl } from './address.js';
 import { nextPause } from './backoff.js';
+import { subprotocols } from './secret.js';
 import * as words from './words.js';
 
 /** A connection that lasted this long was a good one: the next loss starts with short pauses again. */
@@ -18,7 +19,7 @@ const CLOSE_MS = 2000;
 
 /**
  * @typedef {object} Parts what the session needs of the page
- * @property {(token: string) => Promise<any>} check POST /v1/consoles/check
+ * @property {(token: string, secret: string) => Promise<any>} check POST /v1/consoles/check
  * @property {(socket: WebSocket) => any} view makes noVNC's RFB over the socket
  * @property {(outcome: import('./words.js').Outcome) => void} show
  * @property {(answer: {instance: {id: string, name: string}|null, expiresAt: string|null, mode: string}) => void} learn
@@ -28,6 +29,7 @@ const CLOSE_MS = 2000;
 export class ConsoleSession {
   #parts;
   #token;
+  #secret;
   #path;
   #expires = null;
   #run = 0;
@@ -39,11 +41,13 @@ export class ConsoleSession {
 
   /**
    * @param {string} token
+   * @param {string} secret with which this page goes on with its session
    * @param {string} path
    * @param {Parts} parts
    */
-  constructor(token, path, parts) {
+  constructor(token, secret, path, parts) {
     this.#token = token;
+    this.#secret = secret;
     this.#path = path;
     this.#parts = parts;
   }
@@ -107,7 +111,7 @@ export class ConsoleSession {
 
   async #attempt(run) {
     try {
-      const answer = await this.#parts.check(this.#token);
+      const answer = await this.#parts.check(this.#token, this.#secret);
       if (run === this.#run) {
         this.#learn(answer.instance, answer.expires_at, answer.mode);
       }
@@ -140,7 +144,7 @@ export class ConsoleSession {
       let refusal = null;
       let over = false;
       let closeTimer;
-      const socket = new WebSocket(socketUrl(location.href, this.#path, this.#token));
+      const socket = new WebSocket(socketUrl(location.href, this.#path, this.#token), subprotocols(this.#secret));
       // noVNC keeps code and reason to itself, so the page listens too, and first.
       socket.addEventListener('close', (event) => {
         close = { code: event.code, reason: event.reason };

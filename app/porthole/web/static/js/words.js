@@ -41,6 +41,12 @@ const PROBLEMS = {
     offer: 'new',
   },
   'token-expired': EXPIRED,
+  'token-used': {
+    state: 'refused',
+    title: 'This address has been used',
+    text: 'The address of a console opens it once. Ask for a new console to go on.',
+    offer: 'new',
+  },
   'token-invalid': {
     state: 'refused',
     title: 'This address is not valid',
@@ -83,6 +89,13 @@ const PROBLEMS = {
     retry: 'unreachable',
     offer: 'again',
   },
+  'session-limit': {
+    state: 'unreachable',
+    title: 'Too many consoles are open',
+    text: 'Close one of the others, and this one opens.',
+    retry: 'unreachable',
+    offer: 'again',
+  },
   'service-stopping': {
     state: 'unreachable',
     title: 'The service is being restarted',
@@ -97,6 +110,13 @@ const PROBLEMS = {
     title: 'The service did not understand the request',
     text: 'The console’s address may be damaged. Ask for a new console.',
     offer: 'new',
+  },
+  'audit-unavailable': {
+    state: 'unreachable',
+    title: 'The service is not available',
+    text: 'It cannot record at the moment, so it opens no consoles.',
+    retry: 'unreachable',
+    offer: 'again',
   },
   'store-unavailable': {
     state: 'unreachable',
@@ -149,11 +169,17 @@ export function fromClose({ code, reason, connected }) {
     case 4001:
       return ended('The session’s time is over', 'Ask for a new console to go on.', 'new');
     case 4002:
-      return ended('An administrator ended the session', 'The session was ended on purpose.', null);
+      return ended('The session was ended', 'An administrator ended the session.', null);
     case 4003:
       return ended('The guest’s screen was closed', 'The guest’s VNC server closed the connection.', 'again', 'reconnecting');
     case 4004:
       return ended('The connection was lost', 'This browser did not answer for a while.', 'again', 'reconnecting');
+    case 4005:
+      return ended('The console went on elsewhere', 'Another connection took it over.');
+    case 4006:
+      return ended('You may not use this console any more', 'Your permission was taken back.', null);
+    case 4007:
+      return ended('The session has ended', 'Nobody used the console for a while.', 'new');
     case 1000:
       return ended('The session has ended', 'The connection was closed normally.');
     case 1001:

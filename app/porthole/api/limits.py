@@ -1,0 +1,136 @@
+"""How often may one ask: requests of the API from an address, and wrong passwords for a user's name.
+
+Each process counts by itself and in memory. What is remembered has a bound: beyond it the oldest is forgotten.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+MAX_REMEMBERED = 10_000
+"""Addresses, and pairs of address and user name, that are remembered."""
+
+_MINUTE = 60.0
+
+
+class TooManyRequests(Exception):
+    """This address asks more often than ``[limits] api_requests_per_minute`` says.
+
+    :param retry_after: whole seconds after which the next request is taken
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(f"Too many requests came from this address. Try again in {retry_after} s.")
+        self.retry_after = retry_after
+
+
+class LockedOut(Exception):
+    """``[limits] failed_sign_ins`` wrong passwords were given for this user name from this address; it has to wait.
+
+    :param retry_after: whole seconds
+    """
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__(
+            f"Too many wrong passwords were given for this user from this address. Try again in {retry_after} s; "
+            "until then no password is checked."
+        )
+        self.retry_after = retry_after
+
+
+class Recent(Generic[K, V]):
+    """The entries that were written last, :data:`MAX_REMEMBERED` at most."""
+
+    def __init__(self) -> None:
+        self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def get(self, key: K, default: V) -> V:
+        """What was put there last, or the default."""
+        return self._entries.get(key, default)
+
+    def put(self, key: K, value: V) -> None:
+        """Remember; the oldest entry is forgotten when there are too many."""
+        self._entries[key] = value
+        self._entries.move_to_end(key)
+        if len(self._entries) > MAX_REMEMBERED:
+            self._entries.popitem(last=False)
+
+    def drop(self, key: K) -> None:
+        """Forget."""
+        self._entries.pop(key, None)
+
+
+class RequestLimit:
+    """A bucket for each address: it holds a minute's requests, and fills evenly.
+
+    :param per_minute: requests; 0 for any number
+    :param clock: seconds, monotonic
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._empty_at: Recent[str, float] = Recent()  # when an address' used requests will all be forgotten
+
+    def take(self, address: str) -> None:
+        """Count a request.
+
+        :raises TooManyRequests: it is one too many, and was not counted
+        """
+        if not self._per_minute:
+            return
+        now = self._clock()
+        each = _MINUTE / self._per_minute
+        until = max(now, self._empty_at.get(address, 0.0)) + each
+        if until - now > _MINUTE + 1e-6:
+            raise TooManyRequests(math.ceil(until - now - _MINUTE))
+        self._empty_at.put(address, until)
+
+
+class Lockout:
+    """Wrong passwords by user name and address: the first few cost nothing, then each doubles the wait.
+
+    Somebody at another address is not kept out by it, nor is a browser that has signed in already.
+
+    :param allowed: wrong passwords that cost nothing; 0 for any number
+    :param longest: seconds to wait at most; after so long without another one they are forgotten
+    :param clock: seconds, monotonic
+    """
+
+    def __init__(self, allowed: int, longest: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._allowed = allowed
+        self._longest = longest
+        self._clock = clock
+        self._failed: Recent[tuple[str, str], tuple[int, float]] = Recent()  # how many, and when the wait is over
+
+    def check(self, address: str, username: str) -> None:
+        """Before a password is checked.
+
+        :raises LockedOut: it is not, for a while
+        """
+        count, until = self._failed.get((address, username), (0, 0.0))
+        left = until - self._clock()
+        if count >= self._allowed > 0 and left > 0:
+            raise LockedOut(math.ceil(left))
+
+    def failed(self, address: str, username: str) -> None:
+        """It was wrong."""
+        if not self._allowed:
+            return
+        now = self._clock()
+        count, until = self._failed.get((address, username), (0, 0.0))
+        count = 1 if count and now > until + self._longest else count + 1
+        over = count - self._allowed
+        wait = min(self._longest, 2 ** min(over, 30)) if over >= 0 else 0
+        self._failed.put((address, username), (count, now + wait))
+
+    def succeeded(self, address: str, username: str) -> None:
+        """It was right: all is forgotten."""
+        self._failed.drop((address, username))

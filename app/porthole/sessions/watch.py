@@ -1,0 +1,113 @@
+"""Looks after the sessions of this process: ends those that somebody ended, that lost their permission or are idle."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import gevent
+import structlog
+
+from porthole.auth import policy
+from porthole.auth.policy import Action
+from porthole.auth.principal import Principal
+from porthole.proxy.errors import CloseCode
+from porthole.sessions.registry import Sessions
+from porthole.state.database import StoreUnavailable
+
+LOOK_EVERY = 0.3
+"""Seconds between two looks at what other processes have ordered, and at permissions and idle sessions."""
+
+REPORT_EVERY = 4.0
+"""Seconds between two reports of what went through the sessions; far below verdict.STALE_AFTER."""
+
+AT_ONCE = 200
+"""Sessions that are looked at before others get a turn."""
+
+NO_ACCESS = "You may no longer open this console."
+
+log = structlog.get_logger("porthole.sessions")
+
+
+class Watch:
+    """Two greenlets: one waits for the store, the other one never does.
+
+    :param sessions: those of this process
+    :param find_principal: a user as it is now, None when it is gone; answers from memory
+    :param idle_timeout: seconds without input after which a session ends; 0 for never
+    """
+
+    def __init__(
+        self, sessions: Sessions, find_principal: Callable[[str], Principal | None], idle_timeout: int
+    ) -> None:
+        self._sessions = sessions
+        self._records = sessions.records
+        self._find_principal = find_principal
+        self._idle_timeout = idle_timeout
+        self._next_report = 0.0
+        self._complained: set[Callable[[], None]] = set()
+        self._greenlets: list[gevent.Greenlet[..., None]] = []
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._greenlets = [gevent.spawn(self._forever, self.obey), gevent.spawn(self._forever, self.judge)]
+
+    def stop(self) -> None:
+        """Look no more; what is not on record yet is recorded."""
+        gevent.killall(self._greenlets)
+        self._try(self._report)
+
+    def obey(self) -> None:
+        """Cut the connections that this or another process wants cut, and tell the store of the others."""
+        self._try(self._cut)
+        if time.monotonic() >= self._next_report:
+            self._next_report = time.monotonic() + REPORT_EVERY
+            self._try(self._report)
+
+    def judge(self) -> None:
+        """End what may not go on: a user who is gone or may no longer, a console that nobody uses."""
+        principals: dict[str, Principal | None] = {}
+        for number, session in enumerate(self._sessions.live()):
+            user = session.claims.user_id
+            if user not in principals:
+                principals[user] = self._find_principal(user)
+            principal = principals[user]
+            if principal is None or not policy.may(principal, Action.CREATE_CONSOLE, session.info.instance):
+                session.end(CloseCode.ACCESS_LOST, NO_ACCESS)
+            elif self._idle_timeout and session.idle_seconds() >= self._idle_timeout:
+                session.end(CloseCode.IDLE, f"Nobody used this console for {self._idle_timeout} seconds.")
+            if number % AT_ONCE == AT_ONCE - 1:
+                gevent.sleep(0)
+
+    def _forever(self, look: Callable[[], None]) -> None:
+        while True:
+            try:
+                look()
+            except Exception:
+                log.exception("sessions were not looked after")
+            gevent.sleep(LOOK_EVERY)
+
+    def _cut(self) -> None:
+        for connection, code, reason in self._records.table.cuts(self._records.worker):
+            self._sessions.end(connection, code, reason)
+
+    def _report(self) -> None:
+        self._sessions.record_late()
+        taken = [(session, session.take_traffic()) for session in self._sessions.live()]
+        try:
+            if taken:
+                self._records.table.report([traffic for _, traffic in taken])
+        except StoreUnavailable:
+            for session, traffic in taken:
+                session.give_back(traffic)
+            raise
+
+    def _try(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except StoreUnavailable as error:
+            if work not in self._complained:
+                log.error("sessions not on record", why=error.why)
+            self._complained.add(work)
+        else:
+            self._complained.discard(work)

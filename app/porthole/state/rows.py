@@ -1,0 +1,52 @@
+"""What is on record of a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Carrier:
+    """A WebSocket and the process that has it; both names are random."""
+
+    worker: str
+    connection: str
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """Bytes of RFB that went through a connection since they were last told: to the browser, to the VNC server."""
+
+    session_id: str
+    connection: str
+    to_client: int
+    to_target: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session as it is on record. Times are Unix times in whole seconds.
+
+    :ivar expires: when it ends of itself, None for never
+    :ivar seen: last sign of life of its connection, or of its page while there is none
+    :ivar away_since: since when no connection carries it, None while one does
+    :ivar ended: when it was ended for good, None before
+    :ivar to_client: bytes of RFB to the browser; ``to_target`` to the VNC server
+    """
+
+    session_id: str
+    token_id: str
+    instance_id: str
+    console_type: str
+    mode: str
+    user_id: str
+    project_id: str
+    client: str
+    started: int
+    expires: int | None
+    seen: int
+    away_since: int | None
+    ended: int | None
+    reason: str
+    to_client: int
+    to_target: int
