@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-SCENARIOS = ("default", "upgrade", "reset")
+SCENARIOS = ("default", "stages", "upgrade", "reset")
 LINES_SHOWN = 80
 """Of a scenario that failed."""
 
