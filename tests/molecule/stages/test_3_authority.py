@@ -28,6 +28,11 @@ def test_the_operators_authority_signed(cloud: Cloud, operator: vault.Secrets, h
     issued.verify_directly_issued_by(authority)
 
 
+def test_the_certificate_that_was_given_is_used(cloud: Cloud, operator: vault.Secrets) -> None:
+    assert cloud[vault.GIVEN_TO].read("/etc/pki/libvirt-vnc/server-cert.pem").strip() == operator.given.strip()
+    assert cloud["compute1"].read("/etc/pki/libvirt-vnc/server-cert.pem").strip() != operator.given.strip()
+
+
 def test_its_key_is_on_one_host_for_root_alone(cloud: Cloud, operator: vault.Secrets) -> None:
     line = operator.authority_key.splitlines()[1]
     places = {

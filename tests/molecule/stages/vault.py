@@ -1,4 +1,4 @@
-"""An operator's secrets: ``python -m tests.molecule.stages.vault SCENARIO`` writes an encrypted group_vars file."""
+"""An operator's secrets: ``python -m tests.molecule.stages.vault SCENARIO`` encrypts variables beside its inventory."""
 
 from __future__ import annotations
 
@@ -12,10 +12,17 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from systemd_hosts import hosts
+from systemd_hosts.network import Net
 from tests.certificates import Authority
 
 AUTHORITY_NAME = "Example Corp Consoles CA"
 USER = "alice"
+GIVEN_TO = "compute2"
+"""The host whose VNC certificate is given, too."""
+
+_OF_ALL = "inventory/group_vars/all/vault.yml"
+_OF_ONE = f"inventory/host_vars/{GIVEN_TO}/vault.yml"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,40 +32,48 @@ class Secrets:
     :ivar password: of the user :data:`USER`
     :ivar authority: the authority's certificate in PEM
     :ivar authority_key: its private key in PEM
+    :ivar given: the certificate of :data:`GIVEN_TO`'s VNC servers in PEM
     """
 
     password: str
     authority: str
     authority_key: str
+    given: str
 
 
 def write(scenario: Path) -> None:
     """Make new secrets and encrypt them."""
+    (address,) = [host.v4 for host in hosts.load(Net(int(os.environ["PORTHOLE_HOSTS_NET"]))) if host.name == GIVEN_TO]
+    years = datetime.timedelta(days=3 * 365)
     with tempfile.TemporaryDirectory() as folder:
-        authority = Authority(Path(folder), AUTHORITY_NAME, datetime.timedelta(days=3 * 365))
-        variables = {
+        authority = Authority(Path(folder), AUTHORITY_NAME, years)
+        certificate, key = authority.issue(GIVEN_TO, GIVEN_TO, address, good_for=years / 2)
+        of_all = {
             "pki_given_ca_certificate": authority.certificate.read_text(),
             "pki_given_ca_private_key": authority.key.read_text(),
             "appliance_users": [{"name": USER, "password": secrets.token_urlsafe(18), "role": "member"}],
         }
-    file = _file(scenario)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.unlink(missing_ok=True)
-    _vault(scenario, "encrypt", "--output", str(file), "-", stdin=json.dumps(variables))
+        given = {"certificate": certificate.read_text(), "private_key": key.read_text()}
+    _encrypt(scenario, _OF_ALL, of_all)
+    _encrypt(scenario, _OF_ONE, {"pki_given_certificates": {"vnc_server": given}})
 
 
 def read(scenario: Path) -> Secrets:
     """The secrets that the hosts were set up with."""
-    variables = json.loads(_vault(scenario, "view", str(_file(scenario))))
+    of_all, of_one = (json.loads(_vault(scenario, "view", str(scenario / file))) for file in (_OF_ALL, _OF_ONE))
     return Secrets(
-        variables["appliance_users"][0]["password"],
-        variables["pki_given_ca_certificate"],
-        variables["pki_given_ca_private_key"],
+        of_all["appliance_users"][0]["password"],
+        of_all["pki_given_ca_certificate"],
+        of_all["pki_given_ca_private_key"],
+        of_one["pki_given_certificates"]["vnc_server"]["certificate"],
     )
 
 
-def _file(scenario: Path) -> Path:
-    return scenario / "inventory" / "group_vars" / "all" / "vault.yml"
+def _encrypt(scenario: Path, name: str, variables: object) -> None:
+    file = scenario / name
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.unlink(missing_ok=True)
+    _vault(scenario, "encrypt", "--output", str(file), "-", stdin=json.dumps(variables))
 
 
 def _vault(scenario: Path, *arguments: str, stdin: str = "") -> str:
