@@ -28,7 +28,8 @@ def test_the_operators_authority_signed(cloud: Cloud, operator: vault.Secrets, h
     issued.verify_directly_issued_by(authority)
 
 
-def test_the_certificate_that_was_given_is_used(cloud: Cloud, operator: vault.Secrets) -> None:
+def test_certificates_that_were_given_are_used(cloud: Cloud, operator: vault.Secrets) -> None:
+    assert cloud[vault.APPLIANCE].read("/etc/porthole/pki/tls.crt").strip() == operator.public.strip()
     assert cloud[vault.GIVEN_TO].read("/etc/pki/libvirt-vnc/server-cert.pem").strip() == operator.given.strip()
     assert cloud["compute1"].read("/etc/pki/libvirt-vnc/server-cert.pem").strip() != operator.given.strip()
 

@@ -20,6 +20,7 @@ AUTHORITY_NAME = "Example Corp Consoles CA"
 USER = "alice"
 GIVEN_TO = "compute2"
 """The host whose VNC certificate is given, too."""
+APPLIANCE = "console1"
 
 _OF_ALL = "inventory/group_vars/all/vault.yml"
 _OF_ONE = f"inventory/host_vars/{GIVEN_TO}/vault.yml"
@@ -33,25 +34,31 @@ class Secrets:
     :ivar authority: the authority's certificate in PEM
     :ivar authority_key: its private key in PEM
     :ivar given: the certificate of :data:`GIVEN_TO`'s VNC servers in PEM
+    :ivar public: the one that browsers see
     """
 
     password: str
     authority: str
     authority_key: str
     given: str
+    public: str
 
 
 def write(scenario: Path) -> None:
     """Make new secrets and encrypt them."""
-    (address,) = [host.v4 for host in hosts.load(Net(int(os.environ["PORTHOLE_HOSTS_NET"]))) if host.name == GIVEN_TO]
+    host = {host.name: host for host in hosts.load(Net(int(os.environ["PORTHOLE_HOSTS_NET"])))}
     years = datetime.timedelta(days=3 * 365)
     with tempfile.TemporaryDirectory() as folder:
         authority = Authority(Path(folder), AUTHORITY_NAME, years)
-        certificate, key = authority.issue(GIVEN_TO, GIVEN_TO, address, good_for=years / 2)
+        certificate, key = authority.issue(GIVEN_TO, GIVEN_TO, host[GIVEN_TO].v4, good_for=years / 2)
+        names = (APPLIANCE, host[APPLIANCE].v4, host[APPLIANCE].v6)
+        public_certificate, public_key = authority.issue(APPLIANCE, *names, good_for=years / 2)
         of_all = {
             "pki_given_ca_certificate": authority.certificate.read_text(),
             "pki_given_ca_private_key": authority.key.read_text(),
             "appliance_users": [{"name": USER, "password": secrets.token_urlsafe(18), "role": "member"}],
+            "appliance_tls_certificate": public_certificate.read_text(),
+            "appliance_tls_key": public_key.read_text(),
         }
         given = {"certificate": certificate.read_text(), "private_key": key.read_text()}
     _encrypt(scenario, _OF_ALL, of_all)
@@ -66,6 +73,7 @@ def read(scenario: Path) -> Secrets:
         of_all["pki_given_ca_certificate"],
         of_all["pki_given_ca_private_key"],
         of_one["pki_given_certificates"]["vnc_server"]["certificate"],
+        of_all["appliance_tls_certificate"],
     )
 
 
