@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 
@@ -31,21 +32,23 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
     )
     certificate_file, key_file = folder / "cert.pem", folder / "key.pem"
     certificate_file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-    key_file.write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
+    key_file.write_bytes(_pem(key))
     return certificate_file, key_file
 
 
 class Authority:
     """An authority of certificates; its files, and those of what it issues, are PEM.
 
+    :param good_for: from now on
     :ivar certificate: its own certificate
+    :ivar key: its private key
     """
 
-    def __init__(self, folder: Path, name: str = "Test authority") -> None:
+    def __init__(
+        self, folder: Path, name: str = "Test authority", good_for: datetime.timedelta = datetime.timedelta(days=10)
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.certificate = folder / "ca-cert.pem"
+        self.certificate, self.key = folder / "ca-cert.pem", folder / "ca-key.pem"
         self._folder = folder
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self._key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -57,12 +60,13 @@ class Authority:
             .public_key(self._key.public_key())
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=10))
-            .not_valid_after(now + datetime.timedelta(days=10))
+            .not_valid_after(now + good_for)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(key_cert_sign=True, crl_sign=True), critical=True)
             .sign(self._key, hashes.SHA256())
         )
         self.certificate.write_bytes(built.public_bytes(serialization.Encoding.PEM))
+        self.key.write_bytes(_pem(self._key))
 
     def issue(
         self,
@@ -97,12 +101,14 @@ class Authority:
         built = builder.sign(self._key, hashes.SHA256())
         certificate_file, key_file = self._folder / f"{file}-cert.pem", self._folder / f"{file}-key.pem"
         certificate_file.write_bytes(built.public_bytes(serialization.Encoding.PEM))
-        key_file.write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-            )
-        )
+        key_file.write_bytes(_pem(key))
         return certificate_file, key_file
+
+
+def _pem(key: PrivateKeyTypes) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
 
 
 def _usage(**allowed: bool) -> x509.KeyUsage:
