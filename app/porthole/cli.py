@@ -1,7 +1,7 @@
 """The command line, ``porthole``.
 
-:mod:`porthole.cli_sessions` has the commands about sessions and tokens, :mod:`porthole.cli_audit` those about the audit
-log.
+:mod:`porthole.cli_sessions` has the commands about sessions and tokens, :mod:`porthole.cli_policy` those about the
+rules, :mod:`porthole.cli_audit` those about the audit log.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from porthole import __version__, cli_audit, cli_sessions, config, log
+from porthole import __version__, cli_audit, cli_policy, cli_sessions, config, log
 from porthole.audit import Event
 from porthole.auth import users
 from porthole.auth.files import UserFileError
@@ -116,6 +116,7 @@ def _parser() -> argparse.ArgumentParser:
     back.set_defaults(run=_store_restore)
 
     cli_sessions.add_commands(partial(_group, commands), _config_arguments, _load)
+    cli_policy.add_commands(partial(_group, commands))
     cli_audit.add_commands(partial(_group, commands), _config_arguments, _load)
 
     openapi = commands.add_parser("openapi", help="print the HTTP API's OpenAPI document")

@@ -111,7 +111,11 @@ def revoke(settings: Settings, token_id: str) -> None:
             )
         print(f"Token {token_id} was revoked.")
         cli_audit.tell(
-            settings, Event.TOKEN_REVOKED, token_id=token_id, reason=REVOKED, details={"of": user[0] if user else ""}
+            settings,
+            Event.TOKEN_REVOKED,
+            token_id=token_id,
+            reason=REVOKED,
+            details={"of": user.user_id if user else ""},
         )
 
 

@@ -16,6 +16,7 @@ from porthole.api.services import Services
 from porthole.audit import Event
 from porthole.audit import setup as audit
 from porthole.auth.htpasswd import HtpasswdAuthenticator
+from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
 from porthole.config import ComputeSettings, Settings
@@ -49,6 +50,7 @@ class Service:
         self.settings = settings
         keys = KeyRing.from_file(settings.token_key_file)
         self._authenticator = _authenticator(settings)
+        self._policy = Policy(settings.policy_file)
         self._store = SqliteStore(settings.state_path / FILE)
         self._computes = Computes(
             settings.computes,
@@ -60,10 +62,17 @@ class Service:
         table = SessionTable(self._store, settings.resume_ttl)
         self._audit = audit.make(settings)
         self._sessions = Sessions(settings.max_sessions, metrics, _records(table, settings), self._audit)
-        self._watch = Watch(self._sessions, self._authenticator.lookup, settings.idle_timeout)
+        self._watch = Watch(
+            self._sessions,
+            self._authenticator.lookup,
+            self._computes.listing,
+            self._policy,
+            settings.idle_timeout,
+        )
         admission = Admission(
             console_auth=console_auth,
             find_principal=self._authenticator.lookup,
+            policy=self._policy,
             instances=self._computes,
             sessions=self._sessions,
             origins=OriginPolicy(settings.novncproxy_base_url, settings.allowed_origins),
@@ -77,6 +86,7 @@ class Service:
             settings=settings,
             authenticator=self._authenticator,
             sign_ins=SignIns(keys, self._store),
+            policy=self._policy,
             computes=self._computes,
             console_auth=console_auth,
             admission=admission,
@@ -93,6 +103,7 @@ class Service:
         service = cls(settings)
         service._store.open()
         service._audit.happened(Event.SERVICE_STARTED, details={"version": __version__, "pid": os.getpid()})
+        service._policy.start()
         service._computes.start()
         service._watch.start()
         return service
@@ -101,11 +112,12 @@ class Service:
     def check(settings: Settings) -> None:
         """Read the files that the settings name, so that a start ends at once when one is wrong.
 
-        :raises KeyFileError, UserFileError, ConfigError: with the file and what would be right
+        :raises KeyFileError, UserFileError, PolicyFileError, ConfigError: with the file and what would be right
         """
         KeyRing.from_file(settings.token_key_file)
         audit.check_keys(settings)
         _vnc_tls(settings)
+        Policy(settings.policy_file)
         _authenticator(settings).close()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
@@ -149,6 +161,7 @@ class Service:
         self._audit.happened(Event.SERVICE_STOPPED, details={"pid": os.getpid()})
         self._audit.close()
         self._computes.stop()
+        self._policy.stop()
         self._authenticator.close()
 
 

@@ -13,6 +13,9 @@ from pathlib import Path
 import pytest
 
 from porthole import __version__, cli
+from porthole.auth.policy_checks import checked
+from porthole.auth.policy_file import read
+from porthole.auth.policy_rules import RULES
 from tests.service.installation import ENVIRONMENT, Installation
 
 
@@ -109,6 +112,32 @@ class TestCommands:
         assert status == 1
         assert "vencrypt_ca_certs in [vnc]" in err
         assert "which does not load" in err
+
+    def test_config_check_reads_the_policy_file(
+        self, says: Callable[..., tuple[int, str, str]], installation: Installation
+    ) -> None:
+        policy_file = installation.folder / "policy.yaml"
+        installation.more = f"[oslo_policy]\npolicy_file = {policy_file}\n"
+        file = str(installation.configure())
+        policy_file.write_text('"os_compute_api:os-remote-consoles": "role:memer"')
+        status, out, err = says("config", "check", "--config-file", file)
+        assert (status, out) == (1, "")
+        assert err.startswith(f"porthole: {policy_file}: rule 'os_compute_api:os-remote-consoles' has 'role:memer'")
+        policy_file.write_text('"os_compute_api:os-remote-consoles": "role:member"')
+        assert says("config", "check", "--config-file", file)[0] == 0
+
+    def test_policy_sample_is_a_policy_file_that_changes_nothing(
+        self, says: Callable[..., tuple[int, str, str]], tmp_path: Path
+    ) -> None:
+        status, out, err = says("policy", "sample")
+        assert (status, err) == (0, "")
+        rules = [line for line in out.splitlines() if line.startswith('#"')]
+        assert len(rules) == len(RULES)
+        for uncomment in (False, True):
+            file = tmp_path / "policy.yaml"
+            file.write_text(out.replace('#"', '"') if uncomment else out)
+            given, default = read(file).checks, checked({}).checks
+            assert {name: str(check) for name, check in given.items()} == {n: str(c) for n, c in default.items()}
 
     def test_users(
         self,

@@ -26,6 +26,7 @@ def openapi_document() -> dict[str, Any]:
         settings=nothing,
         authenticator=nothing,
         sign_ins=nothing,
+        policy=nothing,
         computes=nothing,
         console_auth=nothing,
         admission=nothing,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from porthole.api.recording import address, who
 from porthole.api.services import Services
 from porthole.audit import Event
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
-from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound
+from porthole.compute.errors import ConsoleTypeUnavailable
 from porthole.compute.model import Instance
 from porthole.consoleauth.tokens import FULL, Claims
 
@@ -42,11 +42,8 @@ def find_instance(services: Services, principal: Principal, id_or_name: str) -> 
     :raises Forbidden: it may see none at all
     :raises ComputeError: there is none, there are several, or it cannot be said
     """
-    policy.enforce(principal, Action.SHOW_INSTANCE)
-    instance = services.computes.find(id_or_name)
-    if not policy.may(principal, Action.SHOW_INSTANCE, instance):
-        raise InstanceNotFound(id_or_name)
-    return instance
+    services.policy.enforce(principal, Action.SHOW_INSTANCE)
+    return services.computes.find(id_or_name, _may_see(services, principal))
 
 
 def open_console(services: Services, principal: Principal, instance: Instance, mode: str = FULL) -> OpenedConsole:
@@ -54,14 +51,16 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
 
     :param mode: ``full`` or ``view``
     :raises Forbidden: the principal may see the instance and not open it
-    :raises ComputeError: there is no display to show, or it cannot be said
+    :raises ComputeError: there is no display to show, or it cannot be said, or the instance is another's by now
     :raises StoreUnavailable: the token could not be recorded
     :raises AuditUnavailable: likewise; nobody gets the token
     """
-    policy.enforce(principal, Action.CREATE_CONSOLE, instance)
+    services.policy.enforce(principal, Action.CREATE_CONSOLE, instance)
     if not services.settings.vnc_enabled:
         raise ConsoleTypeUnavailable(NOVNC, "VNC consoles are switched off here ([vnc] enabled).")
-    instance = services.computes.connect_info(instance.id).instance
+    instance = services.computes.connect_info(instance.id, _may_see(services, principal)).instance
+    # What was found may be from memory; this is what libvirt says.
+    services.policy.enforce(principal, Action.CREATE_CONSOLE, instance)
     issued = services.console_auth.authorize(
         instance_id=instance.id,
         console_type=NOVNC,
@@ -80,6 +79,10 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
     )
     services.metrics.tokens_issued.inc()
     return OpenedConsole(instance, console_url(services.settings.novncproxy_base_url, issued.token), issued.claims)
+
+
+def _may_see(services: Services, principal: Principal) -> Callable[[Instance], bool]:
+    return lambda instance: services.policy.may(principal, Action.SHOW_INSTANCE, instance)
 
 
 def console_url(base_url: str, token: str) -> str:

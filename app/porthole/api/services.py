@@ -8,6 +8,7 @@ from typing import Protocol
 
 from porthole.audit import Recorder
 from porthole.auth.authenticator import Authenticator
+from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.model import ConnectInfo, Instance, Listing
 from porthole.consoleauth.tokens import ConsoleAuth
@@ -25,15 +26,17 @@ class Computes(Protocol):
     def listing(self) -> Listing:
         """All instances that are known, from memory."""
 
-    def find(self, id_or_name: str) -> Instance:
-        """An instance.
+    def find(self, id_or_name: str, may_see: Callable[[Instance], bool]) -> Instance:
+        """An instance, for somebody who may see some of them.
 
+        :param may_see: whether it may be seen; one that may not is as one that does not exist
         :raises porthole.compute.errors.ComputeError: there is none, there are several, or it cannot be said
         """
 
-    def connect_info(self, instance_id: str) -> ConnectInfo:
+    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool] = ...) -> ConnectInfo:
         """Where its VNC server is at this moment.
 
+        :param may_see: as for :meth:`find`; without it everything may be
         :raises porthole.compute.errors.ComputeError: it has none, or it cannot be said
         """
 
@@ -85,6 +88,7 @@ class Services:
     :ivar settings: the configuration, or the few values of it that the API needs
     :ivar authenticator: the back end that knows the users
     :ivar sign_ins: the browser's sign-ins
+    :ivar policy: who may do what
     :ivar computes: the compute hosts
     :ivar console_auth: issues and checks tokens
     :ivar admission: would a token be let in
@@ -97,6 +101,7 @@ class Services:
     settings: ApiSettings
     authenticator: Authenticator
     sign_ins: SignIns
+    policy: Policy
     computes: Computes
     console_auth: ConsoleAuth
     admission: Admission

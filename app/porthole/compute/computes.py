@@ -150,17 +150,21 @@ class Computes:
             raise InstanceNotFound(id_or_name)
         return self._find_name(id_or_name, may_see)
 
-    def connect_info(self, instance_id: str) -> ConnectInfo:
+    def connect_info(self, instance_id: str, may_see: MaySee = asking.everything) -> ConnectInfo:
         """Where the instance's VNC server is now, by its live XML; libvirt is asked every time.
 
         :param instance_id: its id
+        :param may_see: as for :meth:`find`; what counts is whose the instance is now
         :raises InstanceNotFound: it is gone
         :raises InstanceNotRunning: it has no running guest
         :raises ConsoleTypeUnavailable: it runs without a VNC server of a TCP port
         :raises ComputeUnavailable: a compute that would have to be asked cannot be
         """
+        self._pass_over_hidden(instance_id, may_see)
         compute, report = self._locate(instance_id)
         instance = report.instance
+        if not may_see(instance):
+            raise InstanceNotFound(instance_id)
         if not instance.state.has_guest:
             raise InstanceNotRunning(instance.id, instance.state)
         if report.display is None:
@@ -220,6 +224,16 @@ class Computes:
         if not matches:
             raise InstanceNotFound(asked_for)
         return matches[0]
+
+    def _pass_over_hidden(self, instance_id: str, may_see: MaySee) -> None:
+        """Look for an instance that may not be seen as for one that nobody has, and not where it is.
+
+        :raises InstanceNotFound, ComputeUnavailable: as it would be for that
+        """
+        uuid = as_uuid(instance_id)
+        holders = self._holders(uuid) if uuid else []
+        if uuid and holders and not may_see(holders[0].instances[uuid]):
+            self._find_id(uuid, instance_id, may_see)
 
     def _find_name(self, name: str, may_see: MaySee) -> Instance:
         matches = self._known_as(name, lambda instance: instance.name, may_see)

@@ -15,9 +15,10 @@ from typing import Protocol
 import structlog
 from gevent.ssl import SSLContext
 
-from porthole.auth import policy
 from porthole.auth.errors import Forbidden
+from porthole.auth.policy import Action, Policy
 from porthole.auth.principal import Principal
+from porthole.compute.errors import InstanceNotFound
 from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.consoleauth.errors import TokenError, TokenInvalid
 from porthole.consoleauth.tokens import Claims, ConsoleAuth
@@ -37,8 +38,8 @@ log = structlog.get_logger("porthole.sessions")
 class InstanceSource(Protocol):
     """What is asked about instances (:class:`porthole.compute.computes.Computes`)."""
 
-    def connect_info(self, instance_id: str) -> ConnectInfo:
-        """Where its VNC server is now."""
+    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool]) -> ConnectInfo:
+        """Where its VNC server is now; one that may not be seen is as one that does not exist."""
 
     def power_state(self, instance_id: str) -> PowerState | None:
         """Its state now, None when it is gone."""
@@ -61,6 +62,7 @@ class Admission:
 
     :param console_auth: checks tokens
     :param find_principal: the token's user as it is now, None when it is gone
+    :param policy: who may see and open which instance
     :param instances: where instances are
     :param sessions: who is connected
     :param origins: which pages may connect
@@ -75,6 +77,7 @@ class Admission:
         *,
         console_auth: ConsoleAuth,
         find_principal: Callable[[str], Principal | None],
+        policy: Policy,
         instances: InstanceSource,
         sessions: Sessions,
         origins: OriginPolicy,
@@ -85,6 +88,7 @@ class Admission:
     ) -> None:
         self._console_auth = console_auth
         self._find_principal = find_principal
+        self._policy = policy
         self._instances = instances
         self._sessions = sessions
         self._origins = origins
@@ -130,7 +134,7 @@ class Admission:
         """
         try:
             return self._describe(token, resume_hash, client)
-        except (TokenError, Forbidden) as error:
+        except (TokenError, Forbidden, InstanceNotFound) as error:
             # A page that gets this answer does not try to connect, so this is the refusal.
             self._tell_refusal(error, token, client, None)
             raise
@@ -139,31 +143,46 @@ class Admission:
         claims, row = self._check(token, resume_hash, client)
         if row is not None:
             self._records.table.wait_for(row.session_id)
-        instance = self._instances.connect_info(claims.instance_id).instance
-        self._permit(claims, instance)
-        return Described(claims, instance, row)
+        return Described(claims, self._look_up(claims).instance, row)
 
     def _check(self, token: str | None, resume_hash: str | None, client: str) -> tuple[Claims, SessionRow | None]:
         claims = self._console_auth.verify(token)
         row = self._records.find(claims, resume_hash)
         if row is None:
             self._console_auth.check_claims(claims)
-        self._permit(claims, None)
+        self._policy.enforce(self._principal(claims), Action.CREATE_CONSOLE)
         if row is None:
             self._records.check(claims, client)
         return claims, row
 
-    def _permit(self, claims: Claims, instance: Instance | None) -> None:
+    def _principal(self, claims: Claims) -> Principal:
+        """The token's user as it is now.
+
+        :raises TokenInvalid: there is none any more
+        """
         principal = self._find_principal(claims.user_id)
         if principal is None:
             raise TokenInvalid
-        policy.enforce(principal, policy.Action.CREATE_CONSOLE, instance)
+        return principal
+
+    def _look_up(self, claims: Claims) -> ConnectInfo:
+        """Where the instance is now, if its user may open it: the user, the rules and the owner as they are now.
+
+        :raises ComputeError: it is gone, or the user may not see it, which is the same; or it has no screen
+        :raises Forbidden: the user may see it and not open it
+        """
+
+        def may_see(instance: Instance) -> bool:
+            return self._policy.may(self._principal(claims), Action.SHOW_INSTANCE, instance)
+
+        info = self._instances.connect_info(claims.instance_id, may_see)
+        self._policy.enforce(self._principal(claims), Action.CREATE_CONSOLE, info.instance)
+        return info
 
     def _connect(self, claims: Claims, row: SessionRow | None, request: UpgradeRequest) -> Session:
         """Connect, and then use the token: a refusal leaves it as it was."""
-        info, connection = self._reach(claims.instance_id)
+        info, connection = self._reach(claims)
         try:
-            self._permit(claims, info.instance)
             record = self._record(claims, row, info, request)
             return Session(
                 record,
@@ -201,17 +220,17 @@ class Admission:
             claims = None
         tell_refusal(self._audit, error, self._code_of(error), claims, client, origin)
 
-    def _reach(self, instance_id: str) -> tuple[ConnectInfo, target.Target]:
+    def _reach(self, claims: Claims) -> tuple[ConnectInfo, target.Target]:
         """Connect, then look again: only a QEMU that had the port before and after had it in between."""
-        info = self._instances.connect_info(instance_id)
+        info = self._look_up(claims)
         try:
             connection = target.connect(info.host, info.port, self._connect_timeout, info.security, self._vnc_tls)
         except (TargetUnreachable, TargetInsecure) as error:
             what = "VNC server unreachable" if isinstance(error, TargetUnreachable) else "VNC server not secure"
-            log.warning(what, instance=instance_id, compute=info.instance.compute, why=error.why)
+            log.warning(what, instance=claims.instance_id, compute=info.instance.compute, why=error.why)
             raise
         try:
-            again = self._instances.connect_info(instance_id)
+            again = self._look_up(claims)
             if (again.host, again.port, again.domain_id) != (info.host, info.port, info.domain_id):
                 raise TargetUnreachable("the instance was started anew while the connection was made")
         except BaseException:

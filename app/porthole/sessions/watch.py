@@ -8,9 +8,9 @@ from collections.abc import Callable
 import gevent
 import structlog
 
-from porthole.auth import policy
-from porthole.auth.policy import Action
+from porthole.auth.policy import Action, Policy
 from porthole.auth.principal import Principal
+from porthole.compute.model import Instance, Listing
 from porthole.proxy.errors import CloseCode
 from porthole.sessions.registry import Sessions
 from porthole.state.database import StoreUnavailable
@@ -34,15 +34,24 @@ class Watch:
 
     :param sessions: those of this process
     :param find_principal: a user as it is now, None when it is gone; answers from memory
+    :param listing: the instances that are known now, and whose they are; answers from memory
+    :param policy: who may open which
     :param idle_timeout: seconds without input after which a session ends; 0 for never
     """
 
     def __init__(
-        self, sessions: Sessions, find_principal: Callable[[str], Principal | None], idle_timeout: int
+        self,
+        sessions: Sessions,
+        find_principal: Callable[[str], Principal | None],
+        listing: Callable[[], Listing],
+        policy: Policy,
+        idle_timeout: int,
     ) -> None:
         self._sessions = sessions
         self._records = sessions.records
         self._find_principal = find_principal
+        self._listing = listing
+        self._policy = policy
         self._idle_timeout = idle_timeout
         self._next_report = 0.0
         self._complained: set[Callable[[], None]] = set()
@@ -65,19 +74,28 @@ class Watch:
             self._try(self._report)
 
     def judge(self) -> None:
-        """End what may not go on: a user who is gone or may no longer, a console that nobody uses."""
+        """End what may not go on: a user who is gone or may no longer, another owner, a console that nobody uses."""
+        live = self._sessions.live()
+        known = {instance.id: instance for instance in self._listing().instances} if live else {}
         principals: dict[str, Principal | None] = {}
-        for number, session in enumerate(self._sessions.live()):
+        for number, session in enumerate(live):
             user = session.claims.user_id
             if user not in principals:
                 principals[user] = self._find_principal(user)
             principal = principals[user]
-            if principal is None or not policy.may(principal, Action.CREATE_CONSOLE, session.info.instance):
+            # One that is not known now: its compute was taken out of the configuration, and its sessions go on.
+            instance = known.get(session.claims.instance_id, session.info.instance)
+            if principal is None or not self._may_open(principal, instance):
                 session.end(CloseCode.ACCESS_LOST, NO_ACCESS)
             elif self._idle_timeout and session.idle_seconds() >= self._idle_timeout:
                 session.end(CloseCode.IDLE, f"Nobody used this console for {self._idle_timeout} seconds.")
             if number % AT_ONCE == AT_ONCE - 1:
                 gevent.sleep(0)
+
+    def _may_open(self, principal: Principal, instance: Instance) -> bool:
+        """As a connect would be let in."""
+        actions = (Action.SHOW_INSTANCE, Action.CREATE_CONSOLE)
+        return all(self._policy.may(principal, action, instance) for action in actions)
 
     def _forever(self, look: Callable[[], None]) -> None:
         while True:

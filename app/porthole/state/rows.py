@@ -3,6 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class User(NamedTuple):
+    """Whose a token or a session is."""
+
+    user_id: str
+    project_id: str
 
 
 @dataclass(frozen=True, slots=True)

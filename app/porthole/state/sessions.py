@@ -6,11 +6,12 @@ the process that has it; whoever wants that connection cut leaves a row in ``cut
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from porthole.state.database import Database
-from porthole.state.rows import Carrier, SessionRow, Traffic
+from porthole.state.rows import Carrier, SessionRow, Traffic, User
 from porthole.state.verdict import STALE_AFTER, Verdict, Wanted, verdict_on
 
 MAX_AWAY = 1800
@@ -18,6 +19,11 @@ MAX_AWAY = 1800
 
 MAX_LISTED = 1000
 """Sessions in one answer."""
+
+_LASTS = (
+    "ended IS NULL AND (seen > :since OR away_since IS NULL AND seen > :stale) AND (expires IS NULL OR expires > :now)"
+)
+_USERS = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:users)"
 
 _COLUMNS = (
     "session_id, token_id, instance_id, console_type, mode, user_id, project_id, client, started, expires, seen, "
@@ -201,16 +207,16 @@ class SessionTable:
 
     # --- looking
 
-    def token_user(self, token_id: str) -> tuple[str, str] | None:
-        """Who got a token: user and project; None when neither it nor a session of it is on record."""
+    def token_user(self, token_id: str) -> User | None:
+        """Who got a token; None when neither it nor a session of it is on record."""
 
-        def read(connection: sqlite3.Connection) -> tuple[str, str] | None:
+        def read(connection: sqlite3.Connection) -> User | None:
             query = (
                 "SELECT user_id, project_id FROM tokens WHERE token_id = :id UNION ALL "
                 "SELECT user_id, project_id FROM sessions WHERE token_id = :id LIMIT 1"
             )
             row = connection.execute(query, {"id": token_id}).fetchone()
-            return None if row is None else (str(row[0]), str(row[1]))
+            return None if row is None else User(*row)
 
         return self._database.run(read)
 
@@ -221,23 +227,30 @@ class SessionTable:
         found = SessionRow(*row) if row else None
         return found if found is not None and self.is_resumable(found) else None
 
-    def listing(self, user: tuple[str, str] | None = None) -> list[SessionRow]:
+    def listing(self, users: Iterable[User] | None = None) -> list[SessionRow]:
         """The sessions that last, the oldest first, :data:`MAX_LISTED` at most.
 
-        :param user: only those of this user and project
+        :param users: only those of these users
         """
-        of_user = "AND user_id = :user AND project_id = :project" if user else ""
+        of_users = "" if users is None else f"AND (user_id, project_id) IN ({_USERS})"
         query = (
-            f"SELECT {_COLUMNS} FROM sessions WHERE ended IS NULL "  # noqa: S608 - constants
-            "AND (seen > :since OR away_since IS NULL AND seen > :stale) "
-            f"AND (expires IS NULL OR expires > :now) {of_user} ORDER BY started, session_id LIMIT {MAX_LISTED}"
+            f"SELECT {_COLUMNS} FROM sessions WHERE {_LASTS} {of_users} "  # noqa: S608 - constants
+            f"ORDER BY started, session_id LIMIT {MAX_LISTED}"
         )
-        now = self._database.now()
-        values: dict[str, object] = {"since": now - self._resume_ttl, "stale": now - STALE_AFTER, "now": now}
-        if user:
-            values |= {"user": user[0], "project": user[1]}
+        values = self._now_for_lasts() | {"users": json.dumps(list(users or ()))}
         rows = self._database.run(lambda connection: connection.execute(query, values).fetchall())
         return [SessionRow(*row) for row in rows]
+
+    def users(self) -> list[User]:
+        """Whose sessions there are that last, each user once."""
+        query = f"SELECT DISTINCT user_id, project_id FROM sessions WHERE {_LASTS}"  # noqa: S608 - constants
+        values = self._now_for_lasts()
+        rows = self._database.run(lambda connection: connection.execute(query, values).fetchall())
+        return [User(*row) for row in rows]
+
+    def _now_for_lasts(self) -> dict[str, object]:
+        now = self._database.now()
+        return {"since": now - self._resume_ttl, "stale": now - STALE_AFTER, "now": now}
 
 
 def end_sessions(

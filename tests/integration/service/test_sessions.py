@@ -132,6 +132,26 @@ class TestCuts:
         assert others.read(10) == UPDATE
         others.close()
 
+    def test_by_a_rule_that_takes_it_away_and_a_broken_one_takes_nothing(self, site: Site) -> None:
+        rules = site.folder / "policy.yaml"
+        rules.touch()
+        service = site.start(oslo_policy={"policy_file": rules})
+        token, secret = service.token(), new_secret()
+        console, admins = service.console(token, secret), service.console(service.token("ann"))
+        rules.write_text('"os_compute_api:os-remote-consoles": "role:memer"')
+        wait_until(lambda: "policy file ignored" in site.log())
+        console.send(UPDATE)
+        assert console.read(10) == UPDATE
+        closed = ends_at_once(
+            console, lambda: rules.write_text('"os_compute_api:os-remote-consoles": "rule:context_is_admin"')
+        )
+        assert (closed.code, closed.reason) == (4006, "You may no longer open this console.")
+        assert service.refusal(token, secret)[:2] == (403, "forbidden")
+        assert service.call("POST", "/v1/consoles", {"instance": GUEST})[0] == 403
+        admins.send(UPDATE)
+        assert admins.read(10) == UPDATE
+        admins.close()
+
 
 class TestCommandLine:
     def test_list_and_kill(self, site: Site) -> None:

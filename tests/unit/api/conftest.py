@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from porthole.api.app import create_app
 from porthole.api.errors import code_of
 from porthole.api.services import Services
 from porthole.auth.htpasswd import HtpasswdAuthenticator
+from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.auth.users import add_user
 from porthole.compute.errors import (
@@ -45,10 +46,18 @@ ORIGIN = "http://consoles.example.org:6080"
 HOST_ORIGIN = "http://localhost"
 """The test client's own Host."""
 
-WEB = Instance("11111111-1111-4111-8111-111111111111", "web-1", "compute-a", PowerState.RUNNING, "instance-00000001")
-DB = Instance("22222222-2222-4222-8222-222222222222", "db-1", "compute-b", PowerState.SHUTDOWN, "instance-00000002")
-TWIN_A = Instance("33333333-3333-4333-8333-333333333333", "twin", "compute-a", PowerState.PAUSED, "instance-00000003")
-TWIN_B = Instance("44444444-4444-4444-8444-444444444444", "twin", "compute-b", PowerState.RUNNING, "instance-00000004")
+WEB = Instance(
+    "11111111-1111-4111-8111-111111111111", "web-1", "compute-a", PowerState.RUNNING, "instance-00000001", "default"
+)
+DB = Instance(
+    "22222222-2222-4222-8222-222222222222", "db-1", "compute-b", PowerState.SHUTDOWN, "instance-00000002", "default"
+)
+TWIN_A = Instance(
+    "33333333-3333-4333-8333-333333333333", "twin", "compute-a", PowerState.PAUSED, "instance-00000003", "default"
+)
+TWIN_B = Instance(
+    "44444444-4444-4444-8444-444444444444", "twin", "compute-b", PowerState.RUNNING, "instance-00000004", "default"
+)
 NO_ONE = "99999999-9999-4999-8999-999999999999"
 
 
@@ -61,6 +70,8 @@ class MadeUpComputes:
     :ivar headless: ids of running instances without a VNC display
     :ivar down: names of the computes that do not answer
     :ivar broken: raised by every call, when set
+    :ivar look_ups: how many instances were looked for that no memory shows whoever asks
+    :ivar before_the_connect: called when the address of a VNC server is asked for
     """
 
     instances: list[Instance] = field(default_factory=lambda: [WEB, DB, TWIN_A, TWIN_B])
@@ -68,6 +79,8 @@ class MadeUpComputes:
     down: set[str] = field(default_factory=set)
     asked: bool = True
     broken: Exception | None = None
+    look_ups: int = 0
+    before_the_connect: Callable[[], None] = lambda: None
 
     def wait_until_asked(self, timeout: float) -> bool:
         return self.asked
@@ -80,20 +93,23 @@ class MadeUpComputes:
             raise self.broken
         return Listing(tuple(sorted(self.instances, key=lambda i: (i.name, i.id))), tuple(sorted(self.down)))
 
-    def find(self, id_or_name: str) -> Instance:
+    def find(self, id_or_name: str, may_see: Callable[[Instance], bool] = lambda _: True) -> Instance:
         if self.broken:
             raise self.broken
-        found = [i for i in self.instances if i.id == id_or_name.lower()]
-        found = found or [i for i in self.instances if i.name == id_or_name]
+        seen = [i for i in self.instances if may_see(i)]
+        found = [i for i in seen if i.id == id_or_name.lower()]
+        found = found or [i for i in seen if i.name == id_or_name]
         if not found:
+            self.look_ups += 1
             self._unless_down(*self.down)
             raise InstanceNotFound(id_or_name)
         if len(found) > 1:
             raise InstanceAmbiguous(id_or_name, tuple(sorted(i.id for i in found)))
         return found[0]
 
-    def connect_info(self, instance_id: str) -> ConnectInfo:
-        instance = self.find(instance_id)
+    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool] = lambda _: True) -> ConnectInfo:
+        self.before_the_connect()
+        instance = self.find(instance_id, may_see)
         self._unless_down(instance.compute)
         if not instance.state.has_guest:
             raise InstanceNotRunning(instance.id, instance.state)
@@ -122,7 +138,7 @@ class Clock:
 
 @dataclass
 class ApiSettings:
-    """The settings the API looks at."""
+    """The settings the API looks at, and what the policy file has."""
 
     novncproxy_base_url: str = BASE_URL
     vnc_enabled: bool = True
@@ -131,6 +147,7 @@ class ApiSettings:
     lockout_time: int = 900
     token_uses: int = 1
     lifetime: Lifetime = field(default_factory=Lifetime)
+    rules: str = ""
 
 
 @dataclass
@@ -194,9 +211,13 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
     console_auth = ConsoleAuth(keys, store, 600, clock)
     records = Records(SessionTable(store, 60), settings.token_uses, SessionLimits(), settings.lifetime)
     audited = Audited(tmp_path, clock)
+    policy_file = tmp_path / "policy.yaml"
+    policy_file.write_text(settings.rules)
+    policy = Policy(policy_file)
     admission = Admission(
         console_auth=console_auth,
         find_principal=authenticator.lookup,
+        policy=policy,
         instances=computes,
         sessions=Sessions(10, metrics, records, audited.recorder),
         origins=OriginPolicy(BASE_URL, ()),
@@ -210,6 +231,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         settings=settings,
         authenticator=authenticator,
         sign_ins=SignIns(keys, store, clock=clock),
+        policy=policy,
         computes=computes,
         console_auth=console_auth,
         admission=admission,

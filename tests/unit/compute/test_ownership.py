@@ -10,7 +10,7 @@ import gevent
 import libvirt
 import pytest
 
-from porthole.compute import ComputeUnavailable, Instance, InstanceAmbiguous, InstanceNotFound
+from porthole.compute import ComputeUnavailable, Instance, InstanceAmbiguous, InstanceNotFound, InstanceNotRunning
 from porthole.compute.computes import Computes
 from porthole.compute.owner import PORTHOLE_NAMESPACE
 from porthole.config import AuthScheme, ComputeSettings
@@ -19,6 +19,7 @@ from .conftest import NOVA, HangingLibvirt, MakeNode, domain_xml
 
 Eventually = Callable[[Callable[[], object]], None]
 Start = Callable[..., Computes]
+Ask = Callable[[Computes, str, Callable[[Instance], bool]], object]
 
 A = "0a000000-0000-4000-8000-00000000000a"
 B = "0b000000-0000-4000-8000-00000000000b"
@@ -173,9 +174,12 @@ def test_the_words_are_the_same(two_teams: Computes, hidden: str, absent: str) -
     assert said[0] == said[1]
 
 
-@pytest.mark.parametrize(("hidden", "absent"), [(B, NO_ONE), ("db", "xx")])
+@pytest.mark.parametrize(
+    ("ask", "hidden", "absent"),
+    [(Computes.find, B, NO_ONE), (Computes.find, "db", "xx"), (Computes.connect_info, B, NO_ONE)],
+)
 def test_the_same_computes_are_asked(
-    start: Start, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, hidden: str, absent: str
+    start: Start, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, ask: Ask, hidden: str, absent: str
 ) -> None:
     """The memory would know it at once, and the time would tell."""
     computes = start(
@@ -194,11 +198,11 @@ def test_the_same_computes_are_asked(
             monkeypatch.setattr(compute, method, partial(noted, f"{compute.name} {method}", original))
 
     with pytest.raises(InstanceNotFound):
-        computes.find(hidden, of("team-a"))
+        ask(computes, hidden, of("team-a"))
     of_the_hidden = sorted(asked)
     asked.clear()
     with pytest.raises(InstanceNotFound):
-        computes.find(absent, of("team-a"))
+        ask(computes, absent, of("team-a"))
 
     assert of_the_hidden == sorted(asked)
     assert len(asked) == 2
@@ -218,6 +222,51 @@ def test_while_a_compute_is_away_both_are_unknown(
 
     assert error.value.compute == "c2"
     assert computes.find("db", of("team-b")).id == B
+
+
+@pytest.mark.parametrize("asked_for", [B, NO_ONE])
+def test_a_connect_while_a_compute_is_away_is_unknown_too(
+    start: Start, make_node: MakeNode, refused_port: int, asked_for: str
+) -> None:
+    computes = start(
+        settings("c1", make_node(owned("db", B, "team-b"))),
+        settings("c2", f"qemu+tcp://127.0.0.1:{refused_port}/system"),
+    )
+
+    with pytest.raises(ComputeUnavailable):
+        computes.connect_info(asked_for, of("team-a"))
+
+    assert computes.connect_info(B, of("team-b")).instance.id == B
+
+
+def test_a_connect_goes_by_the_owner_of_the_moment(start: Start, shared_host: libvirt.virConnect) -> None:
+    domain = shared_host.createXML(owned("web", A, "team-a"))
+    computes = start(settings("c1", "test:///default"))
+    set_owner(domain, "team-b")
+
+    # No event has reached the hub yet: by its memory the instance is still team-a's.
+    assert computes.find(A, of("team-a")).id == A
+    with pytest.raises(InstanceNotFound) as error:
+        computes.connect_info(A, of("team-a"))
+    assert str(error.value) == f"Instance {A} could not be found."
+
+
+def test_a_hidden_instance_that_is_off_is_not_there(start: Start, shared_host: libvirt.virConnect) -> None:
+    shared_host.defineXML(owned("web", A, "team-a"))
+    computes = start(settings("c1", "test:///default"))
+
+    with pytest.raises(InstanceNotFound):
+        computes.connect_info(A, of("team-b"))
+    with pytest.raises(InstanceNotRunning):
+        computes.connect_info(A, of("team-a"))
+
+
+def test_one_that_is_ones_own_by_now_is_connected_to_at_once(start: Start, shared_host: libvirt.virConnect) -> None:
+    domain = shared_host.createXML(owned("web", A, "team-a"))
+    computes = start(settings("c1", "test:///default"))
+    set_owner(domain, "team-b")
+
+    assert computes.connect_info(A, of("team-b")).instance.project_id == "team-b"
 
 
 @pytest.mark.parametrize("asked_for", [B, NO_ONE])

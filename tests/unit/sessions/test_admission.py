@@ -15,6 +15,7 @@ from gevent import socket
 from gevent.server import StreamServer
 
 from porthole.auth.errors import Forbidden
+from porthole.auth.policy import Policy
 from porthole.auth.principal import Principal, Role
 from porthole.compute.errors import ComputeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.compute.model import ConnectInfo, Instance, PowerState
@@ -38,7 +39,7 @@ from porthole.state.verdict import SessionLimits
 from tests.unit.audited import Audited
 
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
-INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
+INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001", "p")
 
 
 class VncServer:
@@ -85,17 +86,20 @@ class Instances:
         self.domain_id, self.port = 1, port
         self.schemes: tuple[AuthScheme, ...] = (AuthScheme.NONE,)
         self.asked = 0
+        self.instance = INSTANCE
         self.error: Exception | None = None
         self.before_the_second_answer: Callable[[], None] = lambda: None
 
-    def connect_info(self, instance_id: str) -> ConnectInfo:
+    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool]) -> ConnectInfo:
         assert instance_id == ID
         self.asked += 1
         if self.asked % 2 == 0:
             self.before_the_second_answer()
         if self.error is not None:
             raise self.error
-        return ConnectInfo(INSTANCE, "127.0.0.1", self.port, self.domain_id, SecurityPolicy(self.schemes, "c1"))
+        if not may_see(self.instance):
+            raise InstanceNotFound(instance_id)
+        return ConnectInfo(self.instance, "127.0.0.1", self.port, self.domain_id, SecurityPolicy(self.schemes, "c1"))
 
     def power_state(self, instance_id: str) -> PowerState | None:
         assert instance_id == ID
@@ -105,9 +109,12 @@ class Instances:
 class World:
     """An admission and all around it."""
 
-    def __init__(self, folder: Path, token_uses: int = 0) -> None:
+    def __init__(self, folder: Path, token_uses: int = 0, rules: str = "") -> None:
         self.now = time.time()
         self.vnc = VncServer()
+        file = folder / "policy.yaml"
+        file.write_text(rules)
+        self.policy = Policy(file)
         self.instances = Instances(self.vnc.port)
         self.store = SqliteStore(folder / "store", clock=lambda: self.now)
         self.console_auth = ConsoleAuth(KeyRing((b"k" * 32,)), self.store, 600, clock=lambda: self.now)
@@ -124,6 +131,7 @@ class World:
         return Admission(
             console_auth=self.console_auth,
             find_principal=lambda user: self.principal if user == "max" else None,
+            policy=self.policy,
             instances=self.instances,
             sessions=self.sessions,
             origins=OriginPolicy("http://127.0.0.1:6080/vnc_auto.html", ()),
@@ -259,6 +267,49 @@ class TestOrder:
         world.instances.before_the_second_answer = lambda: seen.append(world.places())
         world.admission.admit(world.request()).ended(None)
         assert seen == [1]
+
+
+class TestOwners:
+    """Whose the instance is counts at every connect, as libvirt says it then."""
+
+    def test_one_that_is_anothers_by_now_is_as_one_that_is_gone(self, world: World) -> None:
+        answers = []
+        for owner, error in (("another", None), ("", None), ("p", InstanceNotFound(ID))):
+            world.instances.instance, world.instances.error = dataclasses.replace(INSTANCE, project_id=owner), error
+            for ask in (lambda: world.admission.admit(world.request()), lambda: world.describe(world.issued.token)):
+                with pytest.raises(InstanceNotFound) as refused:
+                    ask()
+                answers.append((str(refused.value), refused.value.instance))
+        assert set(answers) == {(f"Instance {ID} could not be found.", ID)}
+        assert world.vnc.accepted(0)
+        assert [line["reason"] for line in world.audited.lines()] == [answers[0][0]] * 6
+
+    def test_one_that_is_anothers_when_the_connection_stands_is_gone_too(self, world: World) -> None:
+        def give_away() -> None:
+            world.instances.instance = dataclasses.replace(INSTANCE, project_id="another")
+
+        world.instances.before_the_second_answer = give_away
+        world.refused(InstanceNotFound)
+        assert world.vnc.all_closed()
+
+    def test_an_administrator_sees_it_all_the_same(self, world: World) -> None:
+        world.instances.instance = dataclasses.replace(INSTANCE, project_id="another")
+        world.principal = Principal("max", "p", frozenset({Role.ADMIN}))
+        assert world.describe(world.issued.token).instance.project_id == "another"
+
+    def test_one_that_may_be_seen_and_not_opened_is_forbidden(self, tmp_path: Path) -> None:
+        rule = '"os_compute_api:os-remote-consoles": "rule:project_member_api and user_id:%(user_id)s"'
+        world = World(tmp_path, rules=rule)
+        world.instances.instance = dataclasses.replace(INSTANCE, user_id="eve")
+        world.refused(Forbidden)
+        with pytest.raises(Forbidden):
+            world.describe(world.issued.token)
+        assert world.vnc.accepted(0)
+        world.instances.instance = dataclasses.replace(INSTANCE, user_id="max")
+        assert world.describe(world.issued.token).instance.user_id == "max"
+        world.vnc.stop()
+        world.audited.recorder.close()
+        world.store.close()
 
 
 class TestPortReuse:

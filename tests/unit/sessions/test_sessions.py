@@ -37,7 +37,7 @@ from tests.unit.proxy.dialogue import Dialogue, tcp_pair
 
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
 CLAIMS = Claims("f" * 32, ID, "novnc", "full", "max", "p", 2_000_000_000)
-INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001")
+INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001", "default")
 INFO = ConnectInfo(INSTANCE, "127.0.0.1", 5900, 1, SecurityPolicy((AuthScheme.NONE,), "c1"))
 RECORDED = Recorded("5" * 32, "c" * 16, None)
 OPENED = Opened(Version.V3_8, SecurityType.NONE)

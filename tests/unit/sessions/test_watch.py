@@ -12,7 +12,9 @@ import pytest
 import structlog
 
 from porthole.audit import Recorder
+from porthole.auth.policy import Policy
 from porthole.auth.principal import Principal, Role
+from porthole.compute.model import Instance, Listing
 from porthole.metrics import Metrics
 from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import Sessions
@@ -21,16 +23,16 @@ from porthole.state.rows import Carrier, Traffic
 from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
 from porthole.state.verdict import SessionLimits, Verdict, Wanted
-from tests.unit.sessions.test_sessions import CLAIMS, Live
+from tests.unit.sessions.test_sessions import CLAIMS, INSTANCE, Live
 
-MEMBER = Principal("max", "p", frozenset({Role.MEMBER}))
+MEMBER = Principal("max", "default", frozenset({Role.MEMBER}))
 WANTED = Wanted("t", "i", "novnc", "full", "max", "p", "192.0.2.9", 0, SessionLimits())
 KEY = b"\x04\x01\0\0\0\0\0\x61"
 CLIENT_INIT = b"\x01"
 
 
 class World:
-    """Sessions of one process, a store, and a user who may be gone."""
+    """Sessions of one process, a store, a user who may be gone, and an instance that may become another's."""
 
     def __init__(self, path: Path, idle_timeout: int = 0) -> None:
         self.path = path
@@ -40,7 +42,9 @@ class World:
         self.sessions = Sessions(10, Metrics(), self.records, Recorder(None))
         self.users: dict[str, Principal] = {"max": MEMBER, "eve": dataclasses.replace(MEMBER, user_id="eve")}
         self.asked: list[str] = []
-        self.watch = Watch(self.sessions, self.find, idle_timeout)
+        self.instances: tuple[Instance, ...] = (INSTANCE,)
+        self.policy = Policy()
+        self.watch = Watch(self.sessions, self.find, self.listing, self.policy, idle_timeout)
         self.store.add_token(
             token_id="t", instance_id="i", console_type="novnc", mode="full", user_id="max", project_id="p",
             expires=2_000_000_000,
@@ -49,6 +53,9 @@ class World:
     def find(self, user: str) -> Principal | None:
         self.asked.append(user)
         return self.users.get(user)
+
+    def listing(self) -> Listing:
+        return Listing(self.instances, ())
 
     def live(self, user: str = "max", *, looks_at_input: bool = False) -> Live:
         """A session that is on record."""
@@ -78,7 +85,7 @@ class TestPermissions:
         mine, eves = world.live("max"), world.live("eve")
         world.watch.judge()
         assert len(world.sessions) == 2
-        world.users["max"] = Principal("max", "p", frozenset({Role.READER}))
+        world.users["max"] = dataclasses.replace(MEMBER, roles=frozenset({Role.READER}))
         world.watch.judge()
         assert mine.told() == (4006, "You may no longer open this console.")
         del world.users["eve"]
@@ -92,6 +99,34 @@ class TestPermissions:
         for live in lives:
             live.session.end(1000, "over")
             live.told()
+
+    @pytest.mark.parametrize("owner", ["another", ""])
+    def test_an_instance_that_becomes_anothers_or_nobodys_ends_the_session(self, world: World, owner: str) -> None:
+        mine, admins = world.live("max"), world.live("ann")
+        world.users["ann"] = Principal("ann", "default", frozenset({Role.ADMIN}))
+        world.instances = (dataclasses.replace(INSTANCE, project_id=owner),)
+        world.watch.judge()
+        assert mine.told() == (4006, "You may no longer open this console.")
+        assert world.sessions.live() == [admins.session]
+
+    def test_anothers_instance_changes_nothing(self, world: World) -> None:
+        live = world.live()
+        world.instances = (INSTANCE, dataclasses.replace(INSTANCE, id="another", project_id="another"))
+        world.watch.judge()
+        assert world.sessions.live() == [live.session]
+
+    def test_while_an_instance_is_not_known_its_owner_at_the_connect_counts(self, world: World) -> None:
+        live = world.live()
+        world.instances = ()
+        world.watch.judge()
+        assert world.sessions.live() == [live.session]
+
+    def test_what_may_not_be_seen_any_more_may_not_be_open(self, world: World, tmp_path: Path) -> None:
+        file = tmp_path / "policy.yaml"
+        file.write_text('"os_compute_api:servers:show": "rule:context_is_admin"')
+        live = world.live()
+        Watch(world.sessions, world.find, world.listing, Policy(file), 0).judge()
+        assert live.told()[0] == 4006
 
 
 class TestIdleness:
@@ -189,7 +224,7 @@ def test_an_error_of_ours_does_not_end_the_watch(world: World) -> None:
         raise RuntimeError("on purpose")
 
     live = world.live()
-    watch = Watch(world.sessions, broken, 0)
+    watch = Watch(world.sessions, broken, world.listing, world.policy, 0)
     with structlog.testing.capture_logs() as lines:
         watch.start()
         live.session.end(4002, "ended")

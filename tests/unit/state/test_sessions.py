@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import porthole
-from porthole.state.rows import Carrier, Traffic
+from porthole.state.rows import Carrier, Traffic, User
 from porthole.state.sessions import MAX_AWAY, SessionTable
 from porthole.state.sqlite import SqliteStore
 from porthole.state.verdict import STALE_AFTER, SessionLimits, Verdict, Wanted
@@ -326,5 +326,19 @@ class TestListing:
             world.begin(f"t{number}", user_id=user)
             world.clock.now += 1
         assert [row.session_id for row in world.elsewhere.listing()] == ["s1", "s2", "s3"]
-        assert [row.session_id for row in world.elsewhere.listing(("ann", "p"))] == ["s1", "s3"]
-        assert world.elsewhere.listing(("ann", "another project")) == []
+        assert [row.session_id for row in world.elsewhere.listing([User("ann", "p")])] == ["s1", "s3"]
+        both = [User("ann", "p"), User("bob", "p"), User("ann", "p")]
+        assert [row.session_id for row in world.elsewhere.listing(both)] == ["s1", "s2", "s3"]
+        # Neither a part of the pair nor a quotation mark in a name is taken for more than it is.
+        for nobodys in ([User("ann", "another project")], [User("p", "ann")], [User('ann"], ["bob', "p")], []):
+            assert world.elsewhere.listing(nobodys) == []
+
+    def test_whose_sessions_there_are_that_last(self, world: World) -> None:
+        assert world.elsewhere.users() == []
+        for number, user in enumerate(("ann", 'b"ob', "ann"), 1):
+            world.issue(f"t{number}", user)
+            world.begin(f"t{number}", user_id=user)
+        assert sorted(world.elsewhere.users()) == [("ann", "p"), ('b"ob', "p")]
+        assert len(world.elsewhere.listing(world.elsewhere.users())) == 3
+        world.table.end("s2", 4002, "killed")
+        assert world.elsewhere.users() == [("ann", "p")]

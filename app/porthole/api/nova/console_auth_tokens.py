@@ -12,7 +12,6 @@ from porthole.api.nova import microversion
 from porthole.api.recording import address, who
 from porthole.api.services import Services
 from porthole.audit import Event
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning
 from porthole.consoleauth.errors import TokenError
@@ -22,7 +21,7 @@ def show(services: Services, token: str) -> Response:
     """Instance and address behind a token; the address is looked up now, the token does not hold it."""
     if not microversion.at_least(31):
         raise RequestError(400)
-    policy.enforce(g.principal, Action.LOOK_UP_TOKEN)
+    services.policy.enforce(g.principal, Action.LOOK_UP_TOKEN)
     try:
         claims = services.console_auth.check(token)
         target = services.computes.connect_info(claims.instance_id)

@@ -17,7 +17,6 @@ from porthole.api.nova.validation import validate
 from porthole.api.opening import NOVNC, OpenedConsole, open_console
 from porthole.api.recording import console_refusals
 from porthole.api.services import Services
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.compute.errors import ConsoleTypeUnavailable
 
@@ -53,7 +52,7 @@ def create(services: Services, server_id: str) -> Response:
 
 def _open(services: Services, server_id: str, *, available: bool, console_type: str) -> OpenedConsole:
     with console_refusals(services, server_id):
-        policy.enforce(g.principal, Action.CREATE_CONSOLE)
+        services.policy.enforce(g.principal, Action.CREATE_CONSOLE)
         instance = find_server(services, server_id)
         if not available or console_type != NOVNC:
             raise ConsoleTypeUnavailable(console_type, _ONLY_VNC)

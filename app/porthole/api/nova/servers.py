@@ -13,8 +13,7 @@ from porthole.api.errors import RequestError
 from porthole.api.nova import microversion, views
 from porthole.api.opening import find_instance
 from porthole.api.services import Services
-from porthole.auth import policy
-from porthole.auth.policy import Action
+from porthole.auth.policy import Action, Policy
 from porthole.auth.principal import Principal
 from porthole.compute.errors import InstanceNotFound
 from porthole.compute.model import Instance
@@ -33,7 +32,7 @@ def find_server(services: Services, server_id: str) -> Instance:
     try:
         server_id = str(uuid.UUID(server_id))
     except ValueError:
-        policy.enforce(principal, Action.SHOW_INSTANCE)
+        services.policy.enforce(principal, Action.SHOW_INSTANCE)
         raise InstanceNotFound(server_id) from None
     return find_instance(services, principal, server_id)
 
@@ -41,20 +40,28 @@ def find_server(services: Services, server_id: str) -> Instance:
 def show(services: Services, server_id: str) -> Response:
     """One server."""
     instance = find_server(services, server_id)
-    return jsonify(server=views.detail(instance, g.principal, services.computes.listing().unreachable))
+    shows_host = services.policy.may(g.principal, Action.SHOW_HOST, instance)
+    unreachable = services.computes.listing().unreachable
+    return jsonify(server=views.detail(instance, unreachable, shows_host=shows_host))
 
 
 def index(services: Services, *, detailed: bool) -> Response:
     """The servers that the query asks for, a page of them."""
     principal: Principal = g.principal
+    policy = services.policy
     policy.enforce(principal, Action.LIST_INSTANCE_DETAILS if detailed else Action.LIST_INSTANCES)
-    limit, wanted = _limit(), _filter(principal)
+    limit, wanted = _limit(), _filter(principal, policy)
     listing = services.computes.listing()
-    visible = [i for i in listing.instances if policy.may(principal, Action.SHOW_INSTANCE, i)]
+    visible = policy.visible(principal, listing.instances)
     page = _after_marker([i for i in visible if wanted(i)], visible)[:limit]
-    body: dict[str, Any] = {
-        "servers": [views.detail(i, principal, listing.unreachable) if detailed else views.basic(i) for i in page]
-    }
+
+    def view(instance: Instance) -> dict[str, Any]:
+        if not detailed:
+            return views.basic(instance)
+        shows_host = policy.may(principal, Action.SHOW_HOST, instance)
+        return views.detail(instance, listing.unreachable, shows_host=shows_host)
+
+    body: dict[str, Any] = {"servers": [view(instance) for instance in page]}
     if page and len(page) == limit:
         body["servers_links"] = [{"rel": "next", "href": _next_page(page[-1])}]
     return jsonify(body)
@@ -82,7 +89,7 @@ def _after_marker(wanted: list[Instance], visible: list[Instance]) -> list[Insta
     return [i for i in wanted if (i.name, i.id) > (at.name, at.id)]
 
 
-def _filter(principal: Principal) -> Callable[[Instance], bool]:
+def _filter(principal: Principal, policy: Policy) -> Callable[[Instance], bool]:
     """What the query's name, status and host let through; filters that are unknown here are passed over.
 
     :raises RequestError: a status that Nova does not know, from 2.38 on

@@ -13,9 +13,6 @@ from typing import Any
 from flask import request
 
 from porthole.api.nova import microversion
-from porthole.auth import policy
-from porthole.auth.policy import Action
-from porthole.auth.principal import Principal
 from porthole.compute.model import Instance, PowerState
 
 STATES: dict[PowerState, tuple[str | None, str]] = {
@@ -44,19 +41,20 @@ def basic(instance: Instance) -> dict[str, Any]:
     return {"id": instance.id, "name": instance.name, "links": _links(instance)}
 
 
-def detail(instance: Instance, principal: Principal, unreachable: tuple[str, ...]) -> dict[str, Any]:
+def detail(instance: Instance, unreachable: tuple[str, ...], *, shows_host: bool) -> dict[str, Any]:
     """The server with all its fields.
 
     :param unreachable: names of the computes that do not answer now
+    :param shows_host: whether whoever asks may see which compute has it
     """
     vm_state, status = STATES[instance.state]
     server: dict[str, Any] = {
         **basic(instance),
         "status": status,
-        "tenant_id": principal.project_id,
-        "user_id": "",
+        "tenant_id": instance.project_id,
+        "user_id": instance.user_id,
         "metadata": {},
-        "hostId": _host_id(instance, principal.project_id),
+        "hostId": _host_id(instance),
         "image": "",
         "flavor": {},
         "created": None,
@@ -77,7 +75,7 @@ def detail(instance: Instance, principal: Principal, unreachable: tuple[str, ...
     }
     if status == "ACTIVE":
         server["progress"] = 0
-    if policy.may(principal, Action.SHOW_HOST, instance):
+    if shows_host:
         server |= _for_administrators(instance, unreachable)
     if microversion.at_least(9):
         server["locked"] = False
@@ -109,6 +107,6 @@ def _links(instance: Instance) -> list[dict[str, str]]:
     ]
 
 
-def _host_id(instance: Instance, project_id: str) -> str:
-    """nova/utils.py ``generate_hostid``: tells hosts apart without naming them."""
-    return hashlib.sha224(f"{project_id}{instance.compute}".encode()).hexdigest()
+def _host_id(instance: Instance) -> str:
+    """nova/utils.py ``generate_hostid``: tells hosts apart without naming them, to each project in another way."""
+    return hashlib.sha224(f"{instance.project_id}{instance.compute}".encode()).hexdigest()

@@ -20,7 +20,6 @@ from porthole.api.v1.models import (
     SessionEnd,
 )
 from porthole.api.v1.times import rfc3339
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.proxy.upgrade import resume_hash
 from porthole.state.rows import SessionRow
@@ -36,7 +35,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
     def create_console(wanted: ConsoleRequest) -> Console:
         """Ask for an instance's console"""
         with console_refusals(services, wanted.instance):
-            policy.enforce(g.principal, Action.CREATE_CONSOLE)
+            services.policy.enforce(g.principal, Action.CREATE_CONSOLE)
             instance = find_instance(services, g.principal, wanted.instance)
             opened = open_console(services, g.principal, instance, wanted.mode)
         return Console(

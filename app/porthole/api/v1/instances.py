@@ -8,7 +8,6 @@ from flask import g
 from porthole.api.services import Services
 from porthole.api.spec import problems
 from porthole.api.v1.models import InstanceList, InstanceSummary, StateName
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
 from porthole.compute.model import PowerState
@@ -32,13 +31,12 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
     def list_instances() -> InstanceList:
         """List instances"""
         principal: Principal = g.principal
-        policy.enforce(principal, Action.LIST_INSTANCES)
+        services.policy.enforce(principal, Action.LIST_INSTANCES)
         listing = services.computes.listing()
         return InstanceList(
             instances=[
                 InstanceSummary(id=i.id, name=i.name, state=STATE_NAMES[i.state], compute=i.compute)
-                for i in listing.instances
-                if policy.may(principal, Action.SHOW_INSTANCE, i)
+                for i in services.policy.visible(principal, listing.instances)
             ],
             unreachable_computes=list(listing.unreachable) if principal.is_admin else len(listing.unreachable),
         )

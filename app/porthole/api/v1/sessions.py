@@ -14,7 +14,6 @@ from porthole.api.v1.models import SessionList, SessionSummary
 from porthole.api.v1.times import rfc3339
 from porthole.audit import Event
 from porthole.audit.recorder import Fields
-from porthole.auth import policy
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
 from porthole.proxy.errors import CloseCode
@@ -32,14 +31,15 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
     """Add ``/v1/sessions`` and ``/v1/tokens``."""
 
     @v1.get("/sessions")
-    @v1.output(SessionList, description="The sessions of the caller; of everybody for administrators.")
+    @v1.output(SessionList, description="Those that the caller may see: its own; everybody's for administrators.")
     @v1.doc(operation_id="listSessions", responses=problems(401, 403, 429, 503))
     def list_sessions() -> SessionList:
         """List open sessions"""
         caller: Principal = g.principal
-        policy.enforce(caller, Action.LIST_INSTANCES)
-        whose = None if caller.is_admin else (caller.user_id, caller.project_id)
-        return SessionList(sessions=[summary(row) for row in services.records.table.listing(whose)])
+        services.policy.enforce(caller, Action.LIST_SESSIONS)
+        table = services.records.table
+        users = services.policy.visible(caller, table.users(), Action.SHOW_SESSION)
+        return SessionList(sessions=[summary(row) for row in table.listing(users)])
 
     @v1.get("/sessions/<session_id>")
     @v1.output(SessionSummary, description="The session.")
@@ -58,8 +58,12 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
 
         Its WebSocket is closed within a second, whichever process has it, and the browser cannot go on with it.
         """
+        caller: Principal = g.principal
+        services.policy.enforce(caller, Action.END_SESSION)
         row = _find(services, session_id)
-        reason = BY_USER if _is_of(g.principal, row) else BY_ADMINISTRATOR
+        services.policy.enforce(caller, Action.END_SESSION, row)
+        is_own = (caller.user_id, caller.project_id) == (row.user_id, row.project_id)
+        reason = BY_USER if is_own else BY_ADMINISTRATOR
         if not services.records.table.end(row.session_id, CloseCode.ENDED_BY_ADMINISTRATOR, reason):
             raise RequestError(404, _NO_SESSION)
         services.audit.happened(Event.SESSION_KILLED, **_about(row, reason))
@@ -76,7 +80,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         """
         row = _find(services, session_id)
         instance = find_instance(services, g.principal, row.instance_id)
-        policy.enforce(g.principal, Action.CREATE_CONSOLE, instance)
+        services.policy.enforce(g.principal, Action.CREATE_CONSOLE, instance)
         records = services.records
         expires = records.lifetime.renewed(records.table.now(), row.started)
         if row.expires is None or expires is None:
@@ -101,17 +105,20 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         By the token's id, which the call for the console gave; the token itself is not needed.
         """
         caller: Principal = g.principal
-        policy.enforce(caller, Action.LIST_INSTANCES)
-        user = services.records.table.token_user(token_id)
-        may = user is not None and (caller.is_admin or user == (caller.user_id, caller.project_id))
-        if not may or not services.records.table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, REVOKED):
+        services.policy.enforce(caller, Action.REVOKE_TOKEN)
+        table = services.records.table
+        user = table.token_user(token_id)
+        # One that the caller may not revoke is as one that does not exist.
+        if user is None or not services.policy.may(caller, Action.REVOKE_TOKEN, user):
+            raise RequestError(404, _NO_TOKEN)
+        if not table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, REVOKED):
             raise RequestError(404, _NO_TOKEN)
         services.audit.happened(
             Event.TOKEN_REVOKED,
             who=who(caller),
             client=address(),
             token_id=token_id,
-            details={"of": user[0] if user else ""},
+            details={"of": user.user_id},
         )
         return make_response("", 204)
 
@@ -137,11 +144,12 @@ def summary(row: SessionRow) -> SessionSummary:
 def _find(services: Services, session_id: str) -> SessionRow:
     """A session that the caller may see; one it may not see is as one that does not exist.
 
+    :raises Forbidden: it may see none at all
     :raises RequestError: there is none
     """
-    policy.enforce(g.principal, Action.LIST_INSTANCES)
+    services.policy.enforce(g.principal, Action.SHOW_SESSION)
     row = services.records.table.get(session_id)
-    if row is None or not (g.principal.is_admin or _is_of(g.principal, row)):
+    if row is None or not services.policy.may(g.principal, Action.SHOW_SESSION, row):
         raise RequestError(404, _NO_SESSION)
     return row
 
@@ -157,7 +165,3 @@ def _about(row: SessionRow, reason: str) -> Fields:
         "reason": reason,
         "details": {"of": row.user_id},
     }
-
-
-def _is_of(principal: Principal, row: SessionRow) -> bool:
-    return (principal.user_id, principal.project_id) == (row.user_id, row.project_id)
