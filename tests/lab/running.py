@@ -66,7 +66,8 @@ class Lab:
 
     def __init__(self, *arguments: str, env: Mapping[str, str] | None = None) -> None:
         self.process = subprocess.Popen(
-            [str(LAB), *arguments],
+            # script/lab leaves a SIGHUP ignored that was ignored before, as it is when the tests run under nohup.
+            ["env", "--default-signal=HUP", str(LAB), *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
