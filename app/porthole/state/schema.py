@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from pathlib import Path
 
 BUSY_TIMEOUT = 2.0
+PAUSE = 0.02
+"""Seconds between two tries for what SQLite refuses at once instead of waiting."""
 
 _V1 = (
     """CREATE TABLE tokens (
@@ -55,7 +58,7 @@ def open_database(path: Path) -> sqlite3.Connection:
     """
     connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False)
     try:
-        connection.execute("PRAGMA journal_mode = WAL")
+        _use_wal(connection)
         connection.execute("PRAGMA synchronous = NORMAL")
         if version_of(connection) != SCHEMA_VERSION:
             _migrate(connection)
@@ -63,6 +66,19 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """The write-ahead log; while two processes make a new file, SQLite refuses this to one without its busy timeout."""
+    end = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() >= end:
+                raise
+        time.sleep(PAUSE)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
