@@ -515,7 +515,8 @@ class TestSessionsAndLimits:
         assert (settings.token_uses, settings.resume_ttl) == (1, 60)
         assert (settings.idle_timeout, settings.session_timeout, settings.trusted_proxies) == (0, 0, ())
         assert (settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address) == (0, 0, 0)
-        assert (settings.api_requests_per_minute, settings.failed_sign_ins, settings.lockout_time) == (0, 10, 900)
+        assert (settings.api_requests_per_user, settings.api_requests_per_address) == (0, 0)
+        assert (settings.failed_sign_ins, settings.lockout_time) == (10, 900)
 
     def test_trusted_proxies_are_addresses_and_networks(self, folder: Folder) -> None:
         settings = folder.load({"proxy": {"trusted_proxies": "10.0.0.5, fd00::/8,192.0.2.0/24"}})

@@ -9,7 +9,7 @@ from __future__ import annotations
 from flask import g, request
 
 from porthole.api.errors import RequestError
-from porthole.api.limits import LockedOut, Lockout
+from porthole.api.limits import LockedOut, Lockout, RequestLimit
 from porthole.api.recording import SignInRecord
 from porthole.api.services import Services
 from porthole.auth.errors import CrossSite, NotAuthenticated, TooBusy
@@ -34,6 +34,7 @@ class Authentication:
         self._services = services
         settings = services.settings
         self._record = SignInRecord(services.audit, services.authenticator)
+        self._requests = RequestLimit(settings.api_requests_per_user, who="this user")
         self._lockout = Lockout(settings.failed_sign_ins, settings.lockout_time)
         self._origins = OriginPolicy(services.settings.novncproxy_base_url, ())
 
@@ -43,6 +44,7 @@ class Authentication:
         :raises NotAuthenticated: nobody has proved who it is
         :raises TooBusy: passwords cannot be checked now
         :raises CrossSite: another site's page made the browser ask
+        :raises TooManyRequests: this user asks more often than is allowed
         """
         if "Authorization" in request.headers:
             principal = self._from_password()
@@ -50,6 +52,7 @@ class Authentication:
             principal = self._from_cookie(request.cookies[COOKIE])
         else:
             raise NotAuthenticated(SIGN_IN)
+        self._requests.take(principal.user_id)
         g.principal = principal
         return principal
 

@@ -1,4 +1,4 @@
-"""How often may one ask: requests of the API from an address, and wrong passwords for a user's name.
+"""How often may one ask: requests of the API from an address and of a user, and wrong passwords for a user's name.
 
 Each process counts by itself and in memory. What is remembered has a bound: beyond it the oldest is forgotten.
 """
@@ -15,19 +15,20 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_REMEMBERED = 10_000
-"""Addresses, and pairs of address and user name, that are remembered."""
+"""Addresses, users, and pairs of address and user name, that are remembered."""
 
 _MINUTE = 60.0
 
 
 class TooManyRequests(Exception):
-    """This address asks more often than ``[limits] api_requests_per_minute`` says.
+    """An address or a user asks more often than ``api_requests_per_address`` or ``_per_user`` in ``[limits]`` say.
 
     :param retry_after: whole seconds after which the next request is taken
+    :param who: whose requests they are
     """
 
-    def __init__(self, retry_after: int) -> None:
-        super().__init__(f"Too many requests came from this address. Try again in {retry_after} s.")
+    def __init__(self, retry_after: int, who: str = "this address") -> None:
+        super().__init__(f"Too many requests came from {who}. Try again in {retry_after} s.")
         self.retry_after = retry_after
 
 
@@ -68,19 +69,23 @@ class Recent(Generic[K, V]):
 
 
 class RequestLimit:
-    """A bucket for each address: it holds a minute's requests, and fills evenly.
+    """A bucket for each address, or for each user: it holds a minute's requests, and fills evenly.
 
     :param per_minute: requests; 0 for any number
     :param clock: seconds, monotonic
+    :param who: whose requests they are, for the refusal
     """
 
-    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, per_minute: int, clock: Callable[[], float] = time.monotonic, *, who: str = "this address"
+    ) -> None:
         self._per_minute = per_minute
         self._clock = clock
-        self._empty_at: Recent[str, float] = Recent()  # when an address' used requests will all be forgotten
+        self._who = who
+        self._empty_at: Recent[str, float] = Recent()  # when somebody's used requests will all be forgotten
 
-    def take(self, address: str) -> None:
-        """Count a request.
+    def take(self, key: str) -> None:
+        """Count a request of this address or user.
 
         :raises TooManyRequests: it is one too many, and was not counted
         """
@@ -88,10 +93,10 @@ class RequestLimit:
             return
         now = self._clock()
         each = _MINUTE / self._per_minute
-        until = max(now, self._empty_at.get(address, 0.0)) + each
+        until = max(now, self._empty_at.get(key, 0.0)) + each
         if until - now > _MINUTE + 1e-6:
-            raise TooManyRequests(math.ceil(until - now - _MINUTE))
-        self._empty_at.put(address, until)
+            raise TooManyRequests(math.ceil(until - now - _MINUTE), self._who)
+        self._empty_at.put(key, until)
 
 
 class Lockout:

@@ -16,7 +16,7 @@ class _Nothing:
     challenge = ""
     novncproxy_base_url = ""
     vnc_enabled = True
-    api_requests_per_minute = failed_sign_ins = lockout_time = 0
+    api_requests_per_address = api_requests_per_user = failed_sign_ins = lockout_time = 0
 
 
 def openapi_document() -> dict[str, Any]:

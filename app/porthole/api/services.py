@@ -56,8 +56,12 @@ class ApiSettings(Protocol):
         """``[vnc] enabled``."""
 
     @property
-    def api_requests_per_minute(self) -> int:
-        """``[limits] api_requests_per_minute``."""
+    def api_requests_per_address(self) -> int:
+        """``[limits] api_requests_per_address``, a minute."""
+
+    @property
+    def api_requests_per_user(self) -> int:
+        """``[limits] api_requests_per_user``, a minute."""
 
     @property
     def failed_sign_ins(self) -> int:

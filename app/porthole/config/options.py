@@ -188,11 +188,18 @@ LIMITS_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("sessions_per_instance", default=0, min=0, help="Open consoles of one instance. 0: any number."),
     cfg.IntOpt("sessions_per_address", default=0, min=0, help="Open consoles from one address. 0: any number."),
     cfg.IntOpt(
-        "api_requests_per_minute",
+        "api_requests_per_user",
         default=0,
         min=0,
-        help="Requests of the HTTP API from one address; further ones get 429. Each process counts its own. "
+        help="Requests of the HTTP API a minute by one user; further ones get 429. Each process counts its own. "
         "0: any number.",
+    ),
+    cfg.IntOpt(
+        "api_requests_per_address",
+        default=0,
+        min=0,
+        help="Requests of the HTTP API a minute from one address, signed in or not; further ones get 429. Each process "
+        "counts its own. 0: any number.",
     ),
     cfg.IntOpt(
         "failed_sign_ins",

@@ -92,7 +92,8 @@ class Settings:
     sessions_per_user: int
     sessions_per_instance: int
     sessions_per_address: int
-    api_requests_per_minute: int
+    api_requests_per_address: int
+    api_requests_per_user: int
     failed_sign_ins: int
     lockout_time: int
     audit_enabled: bool

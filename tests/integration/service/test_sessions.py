@@ -287,8 +287,18 @@ class TestLimits:
         here.console(tokens[2]).close()
         taken_over.close()
 
+    def test_requests_of_a_user_and_not_another_ones(self, site: Site) -> None:
+        service = site.start(limits={"api_requests_per_user": 5})
+        statuses = [service.call("GET", "/v1/instances")[0] for _ in range(7)]
+        assert statuses == [200] * 5 + [429] * 2
+        status, answer, headers = service.call("GET", "/v1/instances")
+        assert (status, answer["code"]) == (429, "too-many-requests")
+        assert "this user" in answer["detail"]
+        assert 0 < int(headers["Retry-After"]) <= 12
+        assert service.call("GET", "/v1/instances", user="eve")[0] == 200
+
     def test_requests_of_the_api_and_not_health_checks(self, site: Site) -> None:
-        service = site.start(limits={"api_requests_per_minute": 5})
+        service = site.start(limits={"api_requests_per_address": 5})
         statuses = [service.call("GET", "/v1/instances")[0] for _ in range(7)]
         assert statuses == [200] * 5 + [429] * 2
         status, answer, headers = service.call("GET", "/v1/instances")

@@ -142,7 +142,8 @@ class ApiSettings:
 
     novncproxy_base_url: str = BASE_URL
     vnc_enabled: bool = True
-    api_requests_per_minute: int = 0
+    api_requests_per_address: int = 0
+    api_requests_per_user: int = 0
     failed_sign_ins: int = 0
     lockout_time: int = 900
     token_uses: int = 1
