@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -21,6 +21,7 @@ CACHE = CHECKOUT / ".cache"
 REQUIREMENTS = tuple(
     CHECKOUT / name for name in ("requirements.txt", "script/local_lab/requirements.txt", "requirements-dev.txt")
 )
+UNIT = "tests/unit"
 OLDEST_NODE = 18
 """Has ``node --test``."""
 
@@ -115,11 +116,9 @@ def _run(parts: Sequence[Part], python: Path, pytest_arguments: Sequence[str], p
         failed += checks.run(CHECKOUT, python, progress.say)
     if "unit" in names and not _node_tests(progress):
         failed.append("node --test")
-    folders = [part.folder for part in parts if part.folder]
-    # Unit tests share nothing, so they run on all cores; the compute hosts of the others are shared by a whole run.
-    cores = ["--numprocesses=auto", "--dist=worksteal"] if folders == ["tests/unit"] else []
-    if folders and _call([str(python), "-m", "pytest", *cores, *folders, *pytest_arguments], _environment(python)):
-        failed.append("pytest")
+    for folders, options in _pytest_runs([part.folder for part in parts if part.folder], pytest_arguments):
+        if _call([str(python), "-m", "pytest", *options, *folders, *pytest_arguments], _environment(python)):
+            failed.append(f"pytest {' '.join(folders)}")
     if "molecule" in names:
         failed += scenarios.run(CHECKOUT, _environment(python), progress.say)
     if "vagrant" in names:
@@ -127,6 +126,21 @@ def _run(parts: Sequence[Part], python: Path, pytest_arguments: Sequence[str], p
         if _call([str(python), "-m", "vagrant_lab"], environment):
             failed.append("vagrant")
     return failed
+
+
+def _pytest_runs(folders: list[str], arguments: Sequence[str]) -> Iterator[tuple[list[str], list[str]]]:
+    """Folders that pytest runs together, and with which options.
+
+    :param arguments: those of the caller, which may choose tests: one run, since a run without any test fails
+    """
+    if arguments and folders:
+        yield folders, []
+        return
+    if UNIT in folders:
+        # Unit tests share nothing, so they run on all cores; the compute hosts of the others are shared by a whole run.
+        yield [UNIT], ["--numprocesses=auto", "--dist=worksteal"]
+    if others := [folder for folder in folders if folder != UNIT]:
+        yield others, []
 
 
 def _node_tests(progress: Progress) -> bool:
