@@ -43,23 +43,22 @@ class Session:
         self._options = options
         self._progress = Progress()
         self._services: list[processes.Service] = []
+        self._ready = False
 
     def run(self) -> int:
         """Run it; the exit status is for the shell: 0 also when it was ended after it had been ready."""
-        ready = False
         try:
             state = self._start()
             if self._options.output == "smoke":
                 self._smoke(state)
                 return 0
             self._announce(state)
-            ready = True
             self._watch()
         except StepFailed as failure:
             self._progress.say(f"script/lab: {failure}")
             return 1
         except Interrupted as interrupted:
-            if ready:
+            if self._ready:
                 return 0
             self._progress.say("script/lab: interrupted.")
             return 128 + interrupted.number
@@ -110,6 +109,7 @@ class Session:
     def _announce(self, state: Ready) -> None:
         with self._progress.step("a console's URL"):
             url = state.api.console_url(state.instances[0]["id"])
+        self._ready = True  # whoever reads what comes now may end us at once
         if self._options.output == "json":
             _print_line(
                 {
