@@ -136,8 +136,9 @@ def _table(settings: Settings) -> Iterator[SessionTable]:
 def _cells(row: SessionRow) -> tuple[str, ...]:
     since = datetime.fromtimestamp(row.started, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     state = "away" if row.away_since is not None else "connected"
+    mode = f"{row.mode}/shared" if row.share_uses else row.mode
     return (
-        row.session_id, row.user_id, row.project_id, row.instance_id, row.client, row.mode, since, state,
+        row.session_id, row.user_id, row.project_id, row.instance_id, row.client, mode, since, state,
         str(row.to_client), str(row.to_target),
     )  # fmt: skip
 

@@ -32,6 +32,7 @@ from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
 from porthole.sessions.watch import Watch
 from porthole.state.sessions import SessionTable
+from porthole.state.shares import ShareTable
 from porthole.state.sqlite import FILE, SqliteStore
 from porthole.state.verdict import SessionLimits
 from porthole.web.pages import create_blueprint
@@ -57,7 +58,7 @@ class Service:
             call_timeout=settings.libvirt_call_timeout,
             resync_interval=settings.libvirt_resync_interval,
         )
-        console_auth = ConsoleAuth(keys, self._store, settings.token_ttl)
+        console_auth = ConsoleAuth(keys, self._store, settings.token_ttl, takes_shares=settings.share_ttl_max > 0)
         self._metrics = metrics = Metrics()
         table = SessionTable(self._store, settings.resume_ttl)
         self._audit = audit.make(settings)
@@ -91,6 +92,7 @@ class Service:
             console_auth=console_auth,
             admission=admission,
             records=self._sessions.records,
+            shares=ShareTable(self._store),
             metrics=metrics,
             audit=self._audit,
             readiness=[self._store.problem, self._audit.problem],

@@ -55,6 +55,22 @@ def test_the_first_page(page: Page, appliance: Appliance, guest: Guest, axe: str
     assert violations(page, axe) == []
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_dialog_in_which_a_console_is_shared(
+    page: Page, appliance: Appliance, guest: Guest, axe: str, scheme: str
+) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    index = Index(page, appliance)
+    index.enter("max")
+    index.refresh_until(index.row(guest.uuid))
+    index.row(guest.uuid).get_by_role("button", name="Share").click()
+    expect(page.get_by_text("There is none.")).to_be_visible()
+    assert violations(page, axe) == []
+    page.get_by_role("button", name="Make a link").click()
+    expect(page.get_by_role("button", name="Revoke the link")).to_be_visible()
+    assert violations(page, axe) == []
+
+
 def test_the_console_page(console: Console, axe: str) -> None:
     assert violations(console.page, axe) == []
     for name in ("Keys", "View"):

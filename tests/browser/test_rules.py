@@ -27,7 +27,7 @@ def test_from_sign_in_to_sign_out_the_browser_has_one_thing_to_report(
     index.enter("max")
     index.refresh_until(index.row(guest.uuid))
     with page.expect_popup() as opened:
-        index.row(guest.uuid).get_by_role("button").click()
+        index.row(guest.uuid).get_by_role("button", name="Open console").click()
     console = Console(opened.value)
     console.wait_for("connected")
     console.check_that_keys_arrive(guest, "k")

@@ -39,7 +39,7 @@ def test_the_console_works_over_https_and_wss(
     assert cookie["secure"]
     index.refresh_until(index.row(guest.uuid))
     with index.page.expect_popup() as opened:
-        index.row(guest.uuid).get_by_role("button").click()
+        index.row(guest.uuid).get_by_role("button", name="Open console").click()
     console = Console(opened.value)
     console.wait_for("connected")
     console.check_that_keys_arrive(guest, "t")

@@ -31,6 +31,7 @@ def openapi_document() -> dict[str, Any]:
         console_auth=nothing,
         admission=nothing,
         records=nothing,
+        shares=nothing,
         metrics=Metrics(),
         audit=Recorder(None),
     )

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from urllib.parse import urlencode
 
 from porthole.api.recording import address, who
 from porthole.api.services import Services
 from porthole.audit import Event
+from porthole.audit.entry import Detail
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
 from porthole.compute.errors import ConsoleTypeUnavailable
 from porthole.compute.model import Instance
-from porthole.consoleauth.tokens import FULL, Claims
+from porthole.consoleauth.tokens import FULL, VIEW, Claims, IssuedToken
 
 NOVNC = "novnc"
 """Nova's name of the only type of console there is here."""
@@ -55,12 +56,7 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
     :raises StoreUnavailable: the token could not be recorded
     :raises AuditUnavailable: likewise; nobody gets the token
     """
-    services.policy.enforce(principal, Action.CREATE_CONSOLE, instance)
-    if not services.settings.vnc_enabled:
-        raise ConsoleTypeUnavailable(NOVNC, "VNC consoles are switched off here ([vnc] enabled).")
-    instance = services.computes.connect_info(instance.id, _may_see(services, principal)).instance
-    # What was found may be from memory; this is what libvirt says.
-    services.policy.enforce(principal, Action.CREATE_CONSOLE, instance)
+    instance = _running(services, principal, instance, (Action.CREATE_CONSOLE,))
     issued = services.console_auth.authorize(
         instance_id=instance.id,
         console_type=NOVNC,
@@ -68,17 +64,63 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
         project_id=principal.project_id,
         mode=mode,
     )
+    return _hand_out(services, principal, instance, issued, Event.TOKEN_ISSUED)
+
+
+def share_console(
+    services: Services, principal: Principal, instance: Instance, seconds: int, uses: int
+) -> OpenedConsole:
+    """Make a link with which anybody can watch a console that the principal could open at this moment.
+
+    :param seconds: for which it works, and its sessions last
+    :param uses: how many sessions it opens
+    :raises Exception: as :func:`open_console`
+    """
+    instance = _running(services, principal, instance, (Action.CREATE_CONSOLE, Action.SHARE_CONSOLE))
+    issued = services.console_auth.authorize(
+        instance_id=instance.id,
+        console_type=NOVNC,
+        user_id=principal.user_id,
+        project_id=principal.project_id,
+        mode=VIEW,
+        ttl=seconds,
+        share_uses=uses,
+    )
+    return _hand_out(services, principal, instance, issued, Event.CONSOLE_SHARED)
+
+
+def _running(services: Services, principal: Principal, instance: Instance, actions: Sequence[Action]) -> Instance:
+    """The instance as it is now, when it has a display and the principal may do all this with it."""
+    for action in actions:
+        services.policy.enforce(principal, action, instance)
+    if not services.settings.vnc_enabled:
+        raise ConsoleTypeUnavailable(NOVNC, "VNC consoles are switched off here ([vnc] enabled).")
+    instance = services.computes.connect_info(instance.id, _may_see(services, principal)).instance
+    # What was found may be from memory; this is what libvirt says.
+    for action in actions:
+        services.policy.enforce(principal, action, instance)
+    return instance
+
+
+def _hand_out(
+    services: Services, principal: Principal, instance: Instance, issued: IssuedToken, event: Event
+) -> OpenedConsole:
+    """Have the audit log know of a token, then make its URL."""
+    claims = issued.claims
+    details: dict[str, Detail] = {"mode": claims.mode, "expires": claims.expires}
+    if claims.share_uses:
+        details["uses"] = claims.share_uses
     services.audit.must(
-        Event.TOKEN_ISSUED,
+        event,
         who=who(principal),
         client=address(),
         instance=instance.id,
         compute=instance.compute,
-        token_id=issued.claims.token_id,
-        details={"mode": mode, "expires": issued.claims.expires},
+        token_id=claims.token_id,
+        details=details,
     )
     services.metrics.tokens_issued.inc()
-    return OpenedConsole(instance, console_url(services.settings.novncproxy_base_url, issued.token), issued.claims)
+    return OpenedConsole(instance, console_url(services.settings.novncproxy_base_url, issued.token), claims)
 
 
 def _may_see(services: Services, principal: Principal) -> Callable[[Instance], bool]:

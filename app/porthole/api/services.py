@@ -15,6 +15,7 @@ from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.sessions.admission import Described
 from porthole.sessions.records import Records
+from porthole.state.shares import ShareTable
 
 
 class Computes(Protocol):
@@ -64,6 +65,14 @@ class ApiSettings(Protocol):
         """``[limits] api_requests_per_user``, a minute."""
 
     @property
+    def share_ttl(self) -> int:
+        """``[consoleauth] share_ttl``."""
+
+    @property
+    def share_ttl_max(self) -> int:
+        """``[consoleauth] share_ttl_max``."""
+
+    @property
     def failed_sign_ins(self) -> int:
         """``[limits] failed_sign_ins``."""
 
@@ -97,6 +106,7 @@ class Services:
     :ivar console_auth: issues and checks tokens
     :ivar admission: would a token be let in
     :ivar records: the sessions on record
+    :ivar shares: the share links that work
     :ivar metrics: what is counted
     :ivar audit: what is recorded for good
     :ivar readiness: further checks for ``/readyz``: each returns what is missing, a sentence, or an empty text
@@ -110,6 +120,7 @@ class Services:
     console_auth: ConsoleAuth
     admission: Admission
     records: Records
+    shares: ShareTable
     metrics: Metrics
     audit: Recorder
     readiness: Sequence[Callable[[], str]] = field(default=())

@@ -33,6 +33,8 @@ class Event(StrEnum):
     SIGN_OUT = "sign-out"
     CONSOLE_REFUSED = "console-refused"
     TOKEN_ISSUED = "token-issued"  # noqa: S105 - the name of an event
+    CONSOLE_SHARED = "console-shared"
+    """A link was made with which anybody can watch; ``expires`` says until when, ``uses`` how many."""
     TOKEN_REVOKED = "token-revoked"  # noqa: S105 - the name of an event
     SESSION_STARTED = "session-started"
     SESSION_ENDED = "session-ended"

@@ -107,6 +107,16 @@ class Policy:
             shown[owner] = self._may(principal, action, *owner)
         return [thing for thing in things if shown[_owner(thing)]]
 
+    def listed(self, principal: Principal, things: Iterable[Thing], action: Action, everywhere: Action) -> list[Thing]:
+        """What a list shows the principal, in its order: of his own project, and of others if he may list them all.
+
+        :param action: as for :meth:`visible`
+        :param everywhere: what it takes to list those of all projects
+        """
+        if not self.may(principal, everywhere):
+            things = [thing for thing in things if thing.project_id == principal.project_id]
+        return self.visible(principal, things, action)
+
     # --- the file
 
     def start(self) -> None:

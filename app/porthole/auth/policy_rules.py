@@ -30,6 +30,7 @@ class Action(StrEnum):
     CREATE_CONSOLE = "os_compute_api:os-remote-consoles"
     LOOK_UP_TOKEN = "os_compute_api:os-console-auth-tokens"  # noqa: S105 - a rule's name
     LIST_SESSIONS = "porthole:sessions:list"
+    LIST_ALL_SESSIONS = "porthole:sessions:list:get_all_tenants"
     SHOW_SESSION = "porthole:sessions:show"
     END_SESSION = "porthole:sessions:delete"
     REVOKE_TOKEN = "porthole:tokens:delete"  # noqa: S105 - a rule's name
@@ -74,11 +75,18 @@ RULES: tuple[RuleDefault, ...] = (
         "List instances with details. Those are shown which os_compute_api:servers:show lets one see.",
         "GET /v2.1/servers/detail",
     ),
-    _rule(Action.LIST_ALL_INSTANCES, ADMIN, "List the instances of all projects.", "GET /v2.1/servers"),
+    _rule(
+        Action.LIST_ALL_INSTANCES,
+        ADMIN,
+        "List the instances of all projects. Those are shown which os_compute_api:servers:show lets one see.",
+        "GET /v1/instances",
+        "GET /v2.1/servers",
+    ),
     _rule(
         Action.LIST_ALL_INSTANCE_DETAILS,
         ADMIN,
-        "List the instances of all projects with details.",
+        "List the instances of all projects with details. Those are shown which os_compute_api:servers:show lets one "
+        "see.",
         "GET /v2.1/servers/detail",
     ),
     _rule(
@@ -112,14 +120,23 @@ RULES: tuple[RuleDefault, ...] = (
     _rule(
         Action.LIST_SESSIONS,
         PROJECT_READER_OR_ADMIN,
-        "List sessions. Those are shown which porthole:sessions:show lets one see.",
+        "List sessions and share links. Those are shown which porthole:sessions:show lets one see.",
         "GET /v1/sessions",
+        "GET /v1/shares",
+    ),
+    _rule(
+        Action.LIST_ALL_SESSIONS,
+        ADMIN,
+        "List the sessions and share links of all projects. Those are shown which porthole:sessions:show lets one see.",
+        "GET /v1/sessions",
+        "GET /v1/shares",
     ),
     _rule(
         Action.SHOW_SESSION,
         SESSION_OWNER_OR_ADMIN,
-        "See a session. For somebody who may not it does not exist.",
+        "See a session or a share link. For somebody who may not it does not exist.",
         "GET /v1/sessions",
+        "GET /v1/shares",
         "GET /v1/sessions/{session_id}",
     ),
     _rule(Action.END_SESSION, SESSION_OWNER_OR_ADMIN, "End a session.", "DELETE /v1/sessions/{session_id}"),
@@ -129,10 +146,12 @@ RULES: tuple[RuleDefault, ...] = (
         "Revoke a console's URL and end its sessions.",
         "DELETE /v1/tokens/{token_id}",
     ),
-    RuleDefault(
-        str(Action.SHARE_CONSOLE),
-        "rule:session_owner_or_admin and rule:project_member_or_admin",
-        "Let somebody else into a session.",
+    _rule(
+        Action.SHARE_CONSOLE,
+        PROJECT_MEMBER_OR_ADMIN,
+        "Make a link with which anybody can watch an instance's console. It takes os_compute_api:os-remote-consoles "
+        "too. Asked again whenever the link is opened, and while a session of it lasts.",
+        "POST /v1/shares",
     ),
 )
 """Every rule that can be asked for, and the rules that these are made of."""

@@ -87,6 +87,19 @@ CONSOLEAUTH_OPTS: list[cfg.Opt] = [
         "that opened a session goes on with it after a reload or a loss of the network, which is no further use.",
     ),
     cfg.IntOpt(
+        "share_ttl",
+        default=3600,
+        min=1,
+        help="Seconds for which a share link works, and its sessions last, unless whoever makes it says otherwise; "
+        "share_ttl_max instead where that is less.",
+    ),
+    cfg.IntOpt(
+        "share_ttl_max",
+        default=86400,
+        min=0,
+        help="The most seconds that one may say; 0 switches share links off, those that exist too.",
+    ),
+    cfg.IntOpt(
         "resume_ttl",
         default=60,
         min=0,
@@ -97,7 +110,8 @@ CONSOLEAUTH_OPTS: list[cfg.Opt] = [
         "idle_timeout",
         default=0,
         min=0,
-        help="Seconds without keyboard and mouse after which a session ends; 0: never.",
+        help="Seconds without keyboard and mouse after which a session ends; 0: never. Sessions for viewing only are "
+        "left out: whoever watches sends nothing.",
     ),
     cfg.IntOpt(
         "session_timeout",

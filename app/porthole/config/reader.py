@@ -95,6 +95,8 @@ class _Reader:
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
             token_uses=self._int("consoleauth", "token_uses"),
+            share_ttl=self._int("consoleauth", "share_ttl"),
+            share_ttl_max=self._int("consoleauth", "share_ttl_max"),
             resume_ttl=self._int("consoleauth", "resume_ttl"),
             idle_timeout=self._int("consoleauth", "idle_timeout"),
             session_timeout=self._int("consoleauth", "session_timeout"),

@@ -71,6 +71,8 @@ class Settings:
     token_ttl: int
     enforce_session_timeout: bool
     token_uses: int
+    share_ttl: int
+    share_ttl_max: int
     resume_ttl: int
     idle_timeout: int
     session_timeout: int

@@ -39,6 +39,7 @@ class Claims:
     :ivar user_id: who asked for the console
     :ivar project_id: for which project
     :ivar expires: Unix time in whole seconds; the token is expired at this second
+    :ivar share_uses: how many sessions it opens when it is a share link, for whoever has it; 0: it is none
     """
 
     token_id: str
@@ -48,6 +49,7 @@ class Claims:
     user_id: str
     project_id: str
     expires: int
+    share_uses: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +68,13 @@ class TokenStore(Protocol):
 
     def add_token(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int,
+        user_id: str, project_id: str, expires: int, share_uses: int,
     ) -> None:  # fmt: skip
         """Record a token before anybody has it; the arguments are those of :class:`Claims`."""
 
     def is_token_live(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int,
+        user_id: str, project_id: str, expires: int, share_uses: int,
     ) -> bool:  # fmt: skip
         """Whether a token that says exactly this was issued here and is not revoked."""
 
@@ -84,20 +86,33 @@ class ConsoleAuth:
     :param store: record of issued tokens
     :param token_ttl: seconds a token is good for
     :param clock: Unix time in seconds; tests set it
+    :param takes_shares: whether share links open anything
     """
 
     def __init__(
-        self, keys: KeyRing, store: TokenStore, token_ttl: int, clock: Callable[[], float] = time.time
+        self,
+        keys: KeyRing,
+        store: TokenStore,
+        token_ttl: int,
+        clock: Callable[[], float] = time.time,
+        *,
+        takes_shares: bool = True,
     ) -> None:
         self._serializer = keys.serializer(CONSOLE_SALT)
         self._store = store
         self._ttl = token_ttl
         self._clock = clock
+        self._takes_shares = takes_shares
 
     def authorize(
-        self, *, instance_id: str, console_type: str, user_id: str, project_id: str, mode: str = FULL
-    ) -> IssuedToken:
-        """Issue a token (nova/objects/console_auth_token.py ``authorize``)."""
+        self, *, instance_id: str, console_type: str, user_id: str, project_id: str, mode: str = FULL,
+        ttl: int | None = None, share_uses: int = 0,
+    ) -> IssuedToken:  # fmt: skip
+        """Issue a token (nova/objects/console_auth_token.py ``authorize``).
+
+        :param ttl: seconds for which it is good, if not as long as all others
+        :param share_uses: as in :class:`Claims`
+        """
         claims = Claims(
             token_id=secrets.token_hex(16),
             instance_id=instance_id,
@@ -105,7 +120,8 @@ class ConsoleAuth:
             mode=mode,
             user_id=user_id,
             project_id=project_id,
-            expires=int(self._clock()) + self._ttl,
+            expires=int(self._clock()) + (self._ttl if ttl is None else ttl),
+            share_uses=share_uses,
         )
         self._store.add_token(**asdict(claims))
         return IssuedToken(str(self._serializer.dumps(asdict(claims))), claims)
@@ -118,6 +134,7 @@ class ConsoleAuth:
         :raises TokenInvalid: anything else is wrong with it
         """
         claims = self.verify(token)
+        self.check_kind(claims)
         self.check_claims(claims)
         return claims
 
@@ -130,6 +147,14 @@ class ConsoleAuth:
         if not token:
             raise TokenMissing
         return self._verify(token)
+
+    def check_kind(self, claims: Claims) -> None:
+        """Whether tokens of this kind open anything, their sessions that go on included.
+
+        :raises TokenInvalid: it is a share link's, and those are switched off
+        """
+        if claims.share_uses and not self._takes_shares:
+            raise TokenInvalid
 
     def check_claims(self, claims: Claims) -> None:
         """The rest of the check of a token whose signature is ours.

@@ -28,6 +28,7 @@ from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.records import Recorded
 from porthole.sessions.registry import Sessions
+from porthole.sessions.rights import needed
 from porthole.sessions.session import Session
 from porthole.sessions.telling import tell_refusal, tell_start
 from porthole.state.rows import SessionRow
@@ -147,10 +148,12 @@ class Admission:
 
     def _check(self, token: str | None, resume_hash: str | None, client: str) -> tuple[Claims, SessionRow | None]:
         claims = self._console_auth.verify(token)
+        self._console_auth.check_kind(claims)
         row = self._records.find(claims, resume_hash)
         if row is None:
             self._console_auth.check_claims(claims)
-        self._policy.enforce(self._principal(claims), Action.CREATE_CONSOLE)
+        for action in needed(claims):
+            self._policy.enforce(self._principal(claims), action)
         if row is None:
             self._records.check(claims, client)
         return claims, row
@@ -176,7 +179,8 @@ class Admission:
             return self._policy.may(self._principal(claims), Action.SHOW_INSTANCE, instance)
 
         info = self._instances.connect_info(claims.instance_id, may_see)
-        self._policy.enforce(self._principal(claims), Action.CREATE_CONSOLE, info.instance)
+        for action in needed(claims):
+            self._policy.enforce(self._principal(claims), action, info.instance)
         return info
 
     def _connect(self, claims: Claims, row: SessionRow | None, request: UpgradeRequest) -> Session:

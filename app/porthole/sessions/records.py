@@ -34,11 +34,21 @@ class Lifetime:
     with_token: bool = False
     token_ttl: int = 600
 
-    def at_start(self, now: int, token_expires: int) -> int | None:
-        """When a session that starts now ends; None for never."""
-        ends = [token_expires] if self.with_token else []
+    def at_start(self, now: int, token_expires: int, *, shared: bool = False) -> int | None:
+        """When a session that starts now ends; None for never.
+
+        :param shared: it comes from a share link, and ends with it in any case
+        """
+        ends = [token_expires] if self.with_token or shared else []
         ends += [now + self.session_timeout] if self.session_timeout else []
         return min(ends, default=None)
+
+    def is_renewable(self, row: SessionRow) -> bool:
+        """Whether a session ends with its token and can be made to last longer.
+
+        That of a share link cannot: it was given until then, by somebody who need not be there.
+        """
+        return self.with_token and row.expires is not None and not row.share_uses
 
     def renewed(self, now: int, started: int) -> int | None:
         """When a session that is renewed now ends; None when there is nothing to renew."""
@@ -89,7 +99,8 @@ class Records:
         if row is None:
             return None
         said = (claims.instance_id, claims.console_type, claims.mode, claims.user_id, claims.project_id)
-        return row if said == (row.instance_id, row.console_type, row.mode, row.user_id, row.project_id) else None
+        on_record = (row.instance_id, row.console_type, row.mode, row.user_id, row.project_id)
+        return row if (*said, claims.share_uses) == (*on_record, row.share_uses) else None
 
     def check(self, claims: Claims, client: str) -> None:
         """Whether the token would open a session for this address now.
@@ -104,7 +115,7 @@ class Records:
         :raises TokenUsed, TokenInvalid, SessionLimit: the token is as it was before
         """
         session_id, carrier = secrets.token_hex(16), self._carrier()
-        expires = self.lifetime.at_start(self.table.now(), claims.expires)
+        expires = self.lifetime.at_start(self.table.now(), claims.expires, shared=bool(claims.share_uses))
         _enforce(self.table.begin(session_id, self._wanted(claims, client), carrier, resume_hash, expires), claims)
         return Recorded(session_id, carrier.connection, expires)
 
@@ -141,6 +152,7 @@ class Records:
             client=client,
             token_uses=self._token_uses,
             limits=self._limits,
+            share_uses=claims.share_uses,
         )
 
 

@@ -106,8 +106,11 @@ class Session:
         self._told = (self._told[0] - traffic.to_client, self._told[1] - traffic.to_target)
 
     def idle_seconds(self) -> float:
-        """For how long nobody has used keyboard, mouse or clipboard; 0 when nobody looks, or before the 101."""
-        if self._relay is None or self._input is None:
+        """For how long nobody has used keyboard, mouse or clipboard.
+
+        0 when nobody looks, before the 101, and of a console for viewing only: whoever watches sends nothing.
+        """
+        if self._relay is None or self._input is None or self.claims.mode == VIEW:
             return 0.0
         if self._input.inputs != self._inputs:
             self._inputs = self._input.inputs

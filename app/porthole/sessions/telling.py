@@ -28,7 +28,7 @@ def tell_start(
         compute=info.instance.compute,
         token_id=claims.token_id,
         session_id=session_id,
-        details={"mode": claims.mode, "resumed": resumed},
+        details={"mode": claims.mode, "resumed": resumed, "shared": bool(claims.share_uses)},
     )
 
 
@@ -68,6 +68,7 @@ def tell_end(audit: Recorder, session: Session, ended: Ended) -> None:
         reason=f"{int(ended.code)} {ended.reason}".rstrip(),
         details={
             "by": ended.by,
+            "shared": bool(session.claims.share_uses),
             "seconds": int(time.time() - session.started_at) if session.started_at else 0,
             "bytes_to_browser": to_client,
             "bytes_to_instance": to_target,

@@ -11,8 +11,10 @@ import structlog
 from porthole.auth.policy import Action, Policy
 from porthole.auth.principal import Principal
 from porthole.compute.model import Instance, Listing
+from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.sessions.registry import Sessions
+from porthole.sessions.rights import needed
 from porthole.state.database import StoreUnavailable
 
 LOOK_EVERY = 0.3
@@ -85,16 +87,16 @@ class Watch:
             principal = principals[user]
             # One that is not known now: its compute was taken out of the configuration, and its sessions go on.
             instance = known.get(session.claims.instance_id, session.info.instance)
-            if principal is None or not self._may_open(principal, instance):
+            if principal is None or not self._may_open(principal, instance, session.claims):
                 session.end(CloseCode.ACCESS_LOST, NO_ACCESS)
             elif self._idle_timeout and session.idle_seconds() >= self._idle_timeout:
                 session.end(CloseCode.IDLE, f"Nobody used this console for {self._idle_timeout} seconds.")
             if number % AT_ONCE == AT_ONCE - 1:
                 gevent.sleep(0)
 
-    def _may_open(self, principal: Principal, instance: Instance) -> bool:
+    def _may_open(self, principal: Principal, instance: Instance, claims: Claims) -> bool:
         """As a connect would be let in."""
-        actions = (Action.SHOW_INSTANCE, Action.CREATE_CONSOLE)
+        actions = (Action.SHOW_INSTANCE, *needed(claims))
         return all(self._policy.may(principal, action, instance) for action in actions)
 
     def _forever(self, look: Callable[[], None]) -> None:

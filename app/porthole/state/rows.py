@@ -40,6 +40,7 @@ class SessionRow:
     :ivar away_since: since when no connection carries it, None while one does
     :ivar ended: when it was ended for good, None before
     :ivar to_client: bytes of RFB to the browser; ``to_target`` to the VNC server
+    :ivar share_uses: how many sessions the share link opens that it came from; 0: it came from none
     """
 
     session_id: str
@@ -58,3 +59,23 @@ class SessionRow:
     reason: str
     to_client: int
     to_target: int
+    share_uses: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ShareRow:
+    """A share link that can be opened, or whose sessions may go on.
+
+    :ivar user_id: who made it, for ``project_id``
+    :ivar expires: Unix time in whole seconds at which it and its sessions end
+    :ivar uses: how many sessions it opens
+    :ivar used: how many it has opened
+    """
+
+    token_id: str
+    instance_id: str
+    user_id: str
+    project_id: str
+    expires: int
+    uses: int
+    used: int

@@ -21,14 +21,18 @@ _V1 = (
 
 # A session has all that its token said: it may outlive the token, whose row goes when it expires.
 # worker and connection name who carries it now; away_since is set while nobody does.
+# share_uses is how many sessions a share link opens; 0 of a token that is none, and of sessions that came from none.
 _V2 = (
     "ALTER TABLE tokens ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE tokens ADD COLUMN share_uses INTEGER NOT NULL DEFAULT 0",
+    "CREATE INDEX tokens_shares ON tokens (expires) WHERE share_uses > 0",
     """CREATE TABLE sessions (
         session_id TEXT PRIMARY KEY, token_id TEXT NOT NULL, instance_id TEXT NOT NULL, console_type TEXT NOT NULL,
         mode TEXT NOT NULL, user_id TEXT NOT NULL, project_id TEXT NOT NULL, resume_hash TEXT, client TEXT NOT NULL,
         worker TEXT NOT NULL, connection TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
         seen INTEGER NOT NULL, away_since INTEGER, ended INTEGER, reason TEXT NOT NULL DEFAULT '',
-        to_client INTEGER NOT NULL DEFAULT 0, to_target INTEGER NOT NULL DEFAULT 0
+        to_client INTEGER NOT NULL DEFAULT 0, to_target INTEGER NOT NULL DEFAULT 0,
+        share_uses INTEGER NOT NULL DEFAULT 0
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX sessions_token ON sessions (token_id)",
     "CREATE INDEX sessions_seen ON sessions (seen)",

@@ -27,7 +27,7 @@ _USERS = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM j
 
 _COLUMNS = (
     "session_id, token_id, instance_id, console_type, mode, user_id, project_id, client, started, expires, seen, "
-    "away_since, ended, reason, to_client, to_target"
+    "away_since, ended, reason, to_client, to_target, share_uses"
 )
 
 
@@ -67,12 +67,12 @@ class SessionTable:
             connection.execute("UPDATE tokens SET uses = uses + 1 WHERE token_id = ?", (wanted.token_id,))
             connection.execute(
                 "INSERT INTO sessions (session_id, token_id, instance_id, console_type, mode, user_id, project_id, "
-                "resume_hash, client, worker, connection, started, expires, seen) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "resume_hash, client, worker, connection, started, expires, seen, share_uses) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session_id, wanted.token_id, wanted.instance_id, wanted.console_type, wanted.mode, wanted.user_id,
                     wanted.project_id, resume_hash, wanted.client, carrier.worker, carrier.connection, now, expires,
-                    now,
+                    now, wanted.share_uses,
                 ),
             )  # fmt: skip
             return verdict

@@ -27,18 +27,22 @@ class SqliteStore(Database):
 
     def add_token(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int,
+        user_id: str, project_id: str, expires: int, share_uses: int = 0,
     ) -> None:  # fmt: skip
-        """Record an issued token; ``expires`` is Unix time in whole seconds.
+        """Record an issued token.
+
+        :param expires: Unix time in whole seconds
+        :param share_uses: sessions that a share link opens; 0: it is none
 
         :raises StoreUnavailable: it could not be recorded
         """
-        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires)
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
-                "INSERT INTO tokens (token_id, instance_id, console_type, mode, user_id, project_id, expires) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO tokens "
+                "(token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
 
@@ -46,7 +50,7 @@ class SqliteStore(Database):
 
     def is_token_live(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int,
+        user_id: str, project_id: str, expires: int, share_uses: int = 0,
     ) -> bool:  # fmt: skip
         """Whether exactly this was recorded here and is not revoked.
 
@@ -54,12 +58,12 @@ class SqliteStore(Database):
 
         :raises StoreUnavailable: nobody can say
         """
-        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires)
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses)
 
         def read(connection: sqlite3.Connection) -> bool:
             query = (
                 "SELECT 1 FROM tokens WHERE token_id = ? AND instance_id = ? AND console_type = ? AND mode = ? "
-                "AND user_id = ? AND project_id = ? AND expires = ? AND revoked = 0"
+                "AND user_id = ? AND project_id = ? AND expires = ? AND share_uses = ? AND revoked = 0"
             )
             return connection.execute(query, row).fetchone() is not None
 

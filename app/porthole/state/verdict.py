@@ -34,7 +34,10 @@ class SessionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Who wants to open what, and how many uses the token has (0: any number)."""
+    """Who wants to open what, and how many uses the token has (0: any number).
+
+    :ivar share_uses: of a share link, which counts instead; 0: it is none
+    """
 
     token_id: str
     instance_id: str
@@ -45,15 +48,17 @@ class Wanted:
     client: str
     token_uses: int
     limits: SessionLimits
+    share_uses: int = 0
 
 
 def verdict_on(connection: sqlite3.Connection, wanted: Wanted, now: int) -> Verdict:
     """What the records say at this moment, within whatever transaction the connection is in."""
-    query = "SELECT uses FROM tokens WHERE token_id = ? AND revoked = 0 AND expires > ?"
-    token = connection.execute(query, (wanted.token_id, now)).fetchone()
+    query = "SELECT uses FROM tokens WHERE token_id = ? AND share_uses = ? AND revoked = 0 AND expires > ?"
+    token = connection.execute(query, (wanted.token_id, wanted.share_uses, now)).fetchone()
     if token is None:
         return Verdict.UNKNOWN
-    if wanted.token_uses and token[0] >= wanted.token_uses:
+    allowed = wanted.share_uses or wanted.token_uses
+    if allowed and token[0] >= allowed:
         return Verdict.USED
     limits = wanted.limits
     for limit, which, verdict in (

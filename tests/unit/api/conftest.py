@@ -36,6 +36,7 @@ from porthole.sessions.admission import Admission
 from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
 from porthole.state.sessions import SessionTable
+from porthole.state.shares import ShareTable
 from porthole.state.sqlite import SqliteStore
 from porthole.state.verdict import SessionLimits
 from tests.unit.audited import Audited
@@ -147,6 +148,8 @@ class ApiSettings:
     failed_sign_ins: int = 0
     lockout_time: int = 900
     token_uses: int = 1
+    share_ttl: int = 3600
+    share_ttl_max: int = 86400
     lifetime: Lifetime = field(default_factory=Lifetime)
     rules: str = ""
 
@@ -209,7 +212,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
     keys, store = KeyRing((b"k" * 32,)), SqliteStore(tmp_path / "store.sqlite", clock)
     store.open()
     authenticator = HtpasswdAuthenticator(users, roles, "default")
-    console_auth = ConsoleAuth(keys, store, 600, clock)
+    console_auth = ConsoleAuth(keys, store, 600, clock, takes_shares=settings.share_ttl_max > 0)
     records = Records(SessionTable(store, 60), settings.token_uses, SessionLimits(), settings.lifetime)
     audited = Audited(tmp_path, clock)
     policy_file = tmp_path / "policy.yaml"
@@ -237,6 +240,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         console_auth=console_auth,
         admission=admission,
         records=records,
+        shares=ShareTable(store),
         metrics=metrics,
         audit=audited.recorder,
         readiness=[lambda: " ".join(readiness)],

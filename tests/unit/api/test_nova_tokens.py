@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.unit.api.conftest import DB, TWIN_B, WEB, Api, nova
+from tests.unit.api.conftest import DB, TWIN_B, WEB, Api, ApiSettings, nova
 
 
 def _look_up(api: Api, token: str, user: str = "alice", version: str = "2.31") -> TestResponse:
@@ -36,6 +38,20 @@ def test_nobody_else_learns_even_whether_it_is_good(api: Api, user: str) -> None
     assert good.get_json()["forbidden"]["message"].startswith(
         "Policy doesn't allow os_compute_api:os-console-auth-tokens"
     )
+
+
+@pytest.mark.parametrize(
+    "api",
+    [ApiSettings(rules='"os_compute_api:os-console-auth-tokens": "role:reader and project_id:%(project_id)s"')],
+    indirect=True,
+)
+def test_by_a_rule_those_of_ones_own_projects_instances_and_the_others_are_none(api: Api) -> None:
+    token = api.token()
+    assert _look_up(api, token, "bob").status_code == 200
+    api.computes.instances = [replace(WEB, project_id="another")]
+    hidden, absent = _look_up(api, token, "bob"), _look_up(api, "rubbish", "bob")
+    assert hidden.status_code == absent.status_code == 404
+    assert hidden.text == absent.text
 
 
 @pytest.mark.parametrize("version", ["2.1", "2.30"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -29,6 +29,7 @@ NOBODYS = replace(HIDDEN, id="66666666-6666-4666-8666-666666666666", name="nobod
 NO_NAME = "no-one"
 VNC = {"remote_console": {"protocol": "vnc", "type": "novnc"}}
 OLD_VNC = {"os-getVNCConsole": {"type": "novnc"}}
+SHOWS_ALL = '"os_compute_api:servers:show": "role:reader"\n'
 
 
 @pytest.fixture
@@ -49,13 +50,52 @@ def ids(client: FlaskClient, path: str, headers: dict[str, str]) -> set[str]:
 
 
 class TestLists:
-    @pytest.mark.parametrize("path", ["/v1/instances", "/v2.1/servers", "/v2.1/servers/detail?all_tenants=1"])
+    @pytest.mark.parametrize("path", ["/v1/instances", "/v2.1/servers", "/v2.1/servers/detail"])
     def test_they_show_what_is_of_the_project_and_administrators_everything(
         self, client: FlaskClient, path: str
     ) -> None:
         own = {WEB.id, DB.id, TWIN_A.id, TWIN_B.id}
         assert ids(client, path, MEMBER) == ids(client, path, READER) == own
         assert ids(client, path, ADMIN) == own | {HIDDEN.id, NOBODYS.id}
+
+    @pytest.mark.parametrize("path", ["/v2.1/servers", "/v2.1/servers/detail"])
+    def test_all_projects_are_for_whom_novas_rule_allows_it_and_others_are_forbidden(
+        self, client: FlaskClient, path: str
+    ) -> None:
+        for word in ("1", "True", "yes", ""):
+            assert HIDDEN.id in ids(client, f"{path}?all_tenants={word}", ADMIN)
+            refused = client.get(f"{path}?all_tenants={word}", headers=MEMBER)
+            assert refused.status_code == 403
+            assert ":get_all_tenants" in refused.get_json()["forbidden"]["message"]
+
+    def test_all_tenants_0_is_the_callers_own_project_for_administrators_too(self, client: FlaskClient) -> None:
+        own = {WEB.id, DB.id, TWIN_A.id, TWIN_B.id}
+        assert ids(client, "/v2.1/servers?all_tenants=0", ADMIN) == ids(client, "/v2.1/servers", MEMBER) == own
+
+    def test_all_tenants_is_true_or_false(self, client: FlaskClient) -> None:
+        refused = client.get("/v2.1/servers?all_tenants=maybe", headers=MEMBER)
+        assert refused.status_code == 400
+        assert "all_tenants. Value: maybe" in refused.get_json()["badRequest"]["message"]
+
+    @pytest.mark.parametrize(
+        "api",
+        [ApiSettings(rules=f'{SHOWS_ALL}"os_compute_api:servers:index:get_all_tenants": "!"')],
+        indirect=True,
+    )
+    def test_whoever_may_see_others_and_not_list_them_finds_them_by_their_id_alone(self, client: FlaskClient) -> None:
+        for path in ("/v1/instances", "/v2.1/servers"):
+            assert HIDDEN.id not in ids(client, path, MEMBER) | ids(client, path, ADMIN)
+        assert HIDDEN.id in ids(client, "/v2.1/servers/detail", ADMIN), "which has a rule of its own"
+        assert client.get(f"/v2.1/servers/{HIDDEN.id}", headers=MEMBER).status_code == 200
+
+    @pytest.mark.parametrize(
+        "api",
+        [ApiSettings(rules=f'{SHOWS_ALL}"os_compute_api:servers:index:get_all_tenants": "role:member"')],
+        indirect=True,
+    )
+    def test_by_rules_members_list_everybodys(self, client: FlaskClient) -> None:
+        for path in ("/v1/instances", "/v2.1/servers", "/v2.1/servers?all_tenants=1"):
+            assert {HIDDEN.id, NOBODYS.id} < ids(client, path, MEMBER)
 
     def test_a_marker_that_may_not_be_seen_is_one_that_does_not_exist(self, client: FlaskClient) -> None:
         answers = [client.get(f"/v2.1/servers?marker={one}", headers=MEMBER) for one in (HIDDEN.id, NO_ONE)]
@@ -250,6 +290,26 @@ class TestSessions:
         assert api.client.delete(f"/v1/sessions/{session_id}", headers=READER).status_code == 403
         assert api.client.delete(f"/v1/tokens/{token_id}", headers=READER).status_code == 404
         assert sessions(api, "bob") == [session_id]
+
+    @pytest.mark.parametrize(
+        "api",
+        [ApiSettings(rules='"porthole:sessions:show": "role:reader"\n"porthole:sessions:delete": "role:reader"')],
+        indirect=True,
+    )
+    def test_by_rules_another_user_ends_it_and_is_not_called_an_administrator(self, api: Api) -> None:
+        session_id, _ = session(api, "bob")
+        assert api.client.delete(f"/v1/sessions/{session_id}", headers=READER).status_code == 204
+        (line,) = api.audited.lines("session-killed")
+        assert line["reason"] == "Another user, who may do so, ended this session."
+
+    @pytest.mark.parametrize("api", [ApiSettings(rules='"porthole:sessions:list:get_all_tenants": "!"')], indirect=True)
+    def test_sessions_of_other_projects_take_a_rule_of_their_own(self, api: Api) -> None:
+        claims = replace(api.console_auth.verify(api.token()), project_id="another", token_id="t" * 32)
+        api.store.add_token(**asdict(claims))
+        others = api.records.open(claims, "192.0.2.9", None).session_id
+        mine, _ = session(api, "bob")
+        assert sessions(api, "alice") == [mine]
+        assert api.client.get(f"/v1/sessions/{others}", headers=ADMIN).status_code == 200
 
     @pytest.mark.parametrize("api", [ApiSettings(rules='"porthole:tokens:delete": "!"')], indirect=True)
     def test_by_a_rule_nobody_revokes_tokens(self, api: Api) -> None:

@@ -164,7 +164,11 @@ class TestWithoutARecord:
         api.audited.mend()
         api.audited.recorder.close()
         (line,) = api.audited.lines("token-revoked")
-        assert (line["token_id"], line["who"]["user"], line["details"]) == (claims.token_id, "bob", {"of": "bob"})
+        assert (line["token_id"], line["who"]["user"], line["details"]) == (
+            claims.token_id,
+            "bob",
+            {"of": "bob", "shared": False},
+        )
 
 
 def test_why_the_log_does_not_work_is_for_the_services_log_alone(api: Api, tmp_path: Path) -> None:

@@ -51,7 +51,7 @@ def test_without_rules_of_ones_own_there_are_the_defaults() -> None:
 
 
 def test_the_rules_that_ask_for_the_user_are_known() -> None:
-    sessions = {"porthole:sessions:show", "porthole:sessions:delete", "porthole:tokens:delete", "porthole:share"}
+    sessions = {"porthole:sessions:show", "porthole:sessions:delete", "porthole:tokens:delete"}
     asks_user = checked({}).asks_user
 
     assert asks_user == {"session_owner", "session_owner_or_admin", *sessions}

@@ -39,12 +39,13 @@ DEFAULTS = {
     Action.CREATE_CONSOLE: (MEMBERS, ADMINS),
     Action.LOOK_UP_TOKEN: (ADMINS, ADMINS),
     Action.LIST_SESSIONS: (READERS, ADMINS),
+    Action.LIST_ALL_SESSIONS: (ADMINS, ADMINS),
     Action.SHOW_SESSION: (READERS, ADMINS),
     Action.END_SESSION: (READERS, ADMINS),
     Action.REVOKE_TOKEN: (READERS, ADMINS),
     Action.SHARE_CONSOLE: (MEMBERS, ADMINS),
 }
-OF_A_USER = {Action.SHOW_SESSION, Action.END_SESSION, Action.REVOKE_TOKEN, Action.SHARE_CONSOLE}
+OF_A_USER = {Action.SHOW_SESSION, Action.END_SESSION, Action.REVOKE_TOKEN}
 """What it takes more for than to be of the project."""
 
 

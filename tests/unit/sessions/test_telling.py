@@ -51,7 +51,7 @@ class TestStart:
         assert line["who"] == {"user": "max", "project": "p"}
         assert (line["client"], line["instance"], line["compute"]) == ("192.0.2.9", ID, "c1")
         assert (line["token_id"], line["session_id"]) == (token_id(world), session.record.session_id)
-        assert line["details"] == {"mode": "full", "resumed": False}
+        assert line["details"] == {"mode": "full", "resumed": False, "shared": False}
         over(session)
 
     def test_when_it_cannot_be_the_upgrade_is_refused_and_the_token_is_as_it_was(self, world: World) -> None:
@@ -101,7 +101,9 @@ class TestEnd:
         assert line["event"] == "session-ended"
         assert line["session_id"] == session.record.session_id
         assert line["reason"] == "4002 An administrator ended this session."
-        assert line["details"] == {"by": "service", "seconds": 0, "bytes_to_browser": 0, "bytes_to_instance": 0}
+        assert line["details"] == {
+            "by": "service", "seconds": 0, "bytes_to_browser": 0, "bytes_to_instance": 0, "shared": False,
+        }  # fmt: skip
 
     def test_it_is_recorded_once_the_log_works_again(self, world: World) -> None:
         session = world.admission.admit(world.request())

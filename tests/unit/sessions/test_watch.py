@@ -57,9 +57,9 @@ class World:
     def listing(self) -> Listing:
         return Listing(self.instances, ())
 
-    def live(self, user: str = "max", *, looks_at_input: bool = False) -> Live:
+    def live(self, user: str = "max", *, looks_at_input: bool = False, mode: str = "full", share_uses: int = 0) -> Live:
         """A session that is on record."""
-        claims = dataclasses.replace(CLAIMS, user_id=user)
+        claims = dataclasses.replace(CLAIMS, user_id=user, mode=mode, share_uses=share_uses)
         return Live(self.sessions, claims=claims, looks_at_input=looks_at_input)
 
     def recorded(self) -> tuple[Live, str]:
@@ -121,6 +121,15 @@ class TestPermissions:
         world.watch.judge()
         assert world.sessions.live() == [live.session]
 
+    def test_a_share_links_session_needs_its_sharer_to_be_allowed_that_too(self, world: World, tmp_path: Path) -> None:
+        file = tmp_path / "policy.yaml"
+        file.write_text('"porthole:share": "rule:context_is_admin"')
+        own, shared = world.live(), world.live(mode="view", share_uses=1)
+        Watch(world.sessions, world.find, world.listing, Policy(file), 0).judge()
+        assert shared.told() == (4006, "You may no longer open this console.")
+        own.session.end(1000, "over")
+        assert own.told() == (1000, "over"), "the first end counts, and nobody ended it before"
+
     def test_what_may_not_be_seen_any_more_may_not_be_open(self, world: World, tmp_path: Path) -> None:
         file = tmp_path / "policy.yaml"
         file.write_text('"os_compute_api:servers:show": "rule:context_is_admin"')
@@ -148,6 +157,16 @@ class TestIdleness:
         assert world.sessions.live() == [used.session]
         used.session.end(1000, "over")
         used.told()
+        world.store.close()
+
+    def test_who_only_watches_sends_nothing_and_is_not_idle(self, tmp_path: Path) -> None:
+        world = World(tmp_path / "watching", idle_timeout=1)
+        full, watching = world.live(looks_at_input=True), world.live(looks_at_input=True, mode="view")
+        time.sleep(1.05)
+        world.watch.judge()
+        assert full.told()[0] == 4007
+        watching.session.end(1000, "over")
+        assert watching.told() == (1000, "over"), "the first end counts, and nobody ended it before"
         world.store.close()
 
     def test_without_the_setting_nobody_looks(self, world: World) -> None:
@@ -241,4 +260,6 @@ def test_a_renewal_is_bounded_by_the_absolute_time() -> None:
     assert Lifetime(session_timeout=30).at_start(1000, 1050) == 1030
     assert Lifetime(session_timeout=30).renewed(1010, 1000) is None
     assert Lifetime().at_start(1000, 1050) is None
+    assert Lifetime().at_start(1000, 1050, shared=True) == 1050, "that of a share link ends with it"
+    assert Lifetime(session_timeout=30).at_start(1000, 1050, shared=True) == 1030
     assert Recorded("s", "c", None).expires is None

@@ -79,6 +79,11 @@ for (const [code, state, retry, offer] of [
   });
 }
 
+test('of an end from elsewhere the page says what the service says of who did it, and guesses nobody', () => {
+  assert.equal(close(4002, 'The person who shared this console ended this session.').text, 'The person who shared this console ended this session.');
+  assert.doesNotMatch(close(4002).text, /administrator/i);
+});
+
 test('a connection that never stood is described otherwise than one that was lost', () => {
   assert.notEqual(close(1006, '', true).title, close(1006, '', false).title);
 });

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from flask import Response, g, jsonify
 
 from porthole.api.errors import RequestError
@@ -14,6 +16,7 @@ from porthole.api.services import Services
 from porthole.audit import Event
 from porthole.auth.policy import Action
 from porthole.compute.errors import ConsoleTypeUnavailable, InstanceNotFound, InstanceNotRunning
+from porthole.compute.model import Instance
 from porthole.consoleauth.errors import TokenError
 
 
@@ -24,7 +27,8 @@ def show(services: Services, token: str) -> Response:
     services.policy.enforce(g.principal, Action.LOOK_UP_TOKEN)
     try:
         claims = services.console_auth.check(token)
-        target = services.computes.connect_info(claims.instance_id)
+        # That of an instance that it may not be asked for is as one that nobody has.
+        target = services.computes.connect_info(claims.instance_id, _may_ask(services))
     except (TokenError, InstanceNotFound, InstanceNotRunning, ConsoleTypeUnavailable):
         # Nova forgets the tokens of an instance that has no console any more.
         raise RequestError(404, "Token not found") from None
@@ -45,3 +49,7 @@ def show(services: Services, token: str) -> Response:
             "internal_access_path": None,
         }
     )
+
+
+def _may_ask(services: Services) -> Callable[[Instance], bool]:
+    return lambda instance: services.policy.may(g.principal, Action.LOOK_UP_TOKEN, instance)

@@ -21,6 +21,11 @@ from porthole.compute.model import Instance
 MAX_LIMIT = 1000
 """Servers a page; Nova's [api] max_limit."""
 
+_TRUTH = dict.fromkeys(("", "1", "t", "true", "on", "y", "yes"), True) | dict.fromkeys(
+    ("0", "f", "false", "off", "n", "no"), False
+)
+"""What ``all_tenants`` may be: oslo.utils' words (strutils.bool_from_string), and the mere name."""
+
 
 def find_server(services: Services, server_id: str) -> Instance:
     """The instance with this id; unlike ``/v1`` Nova takes no names here.
@@ -50,9 +55,15 @@ def index(services: Services, *, detailed: bool) -> Response:
     principal: Principal = g.principal
     policy = services.policy
     policy.enforce(principal, Action.LIST_INSTANCE_DETAILS if detailed else Action.LIST_INSTANCES)
+    everywhere = Action.LIST_ALL_INSTANCE_DETAILS if detailed else Action.LIST_ALL_INSTANCES
+    all_tenants = _all_tenants()
+    if all_tenants:
+        policy.enforce(principal, everywhere)
     limit, wanted = _limit(), _filter(principal, policy)
     listing = services.computes.listing()
-    visible = policy.visible(principal, listing.instances)
+    visible = policy.listed(principal, listing.instances, Action.SHOW_INSTANCE, everywhere)
+    if all_tenants is False:
+        visible = [instance for instance in visible if instance.project_id == principal.project_id]
     page = _after_marker([i for i in visible if wanted(i)], visible)[:limit]
 
     def view(instance: Instance) -> dict[str, Any]:
@@ -65,6 +76,23 @@ def index(services: Services, *, detailed: bool) -> Response:
     if page and len(page) == limit:
         body["servers_links"] = [{"rel": "next", "href": _next_page(page[-1])}]
     return jsonify(body)
+
+
+def _all_tenants() -> bool | None:
+    """Whether the query asks for the instances of all projects, or of the caller's own alone; None: neither.
+
+    Nova takes silence for the latter. Here it is all that the caller may list, for there need be no projects.
+
+    :raises RequestError: it is neither true nor false (nova/api/openstack/common.py ``is_all_tenants``)
+    """
+    text = request.args.get("all_tenants")
+    if text is None:
+        return None
+    if text.strip().lower() not in _TRUTH:
+        raise RequestError(
+            400, f"Invalid input for query parameters all_tenants. Value: {text[:40]}. It has to be true or false."
+        )
+    return _TRUTH[text.strip().lower()]
 
 
 def _limit() -> int:

@@ -8,7 +8,7 @@ from flask import request
 from porthole.api.authenticate import WITH_BODY, Authentication
 from porthole.api.errors import RequestError
 from porthole.api.services import Services
-from porthole.api.v1 import consoles, instances, session, sessions
+from porthole.api.v1 import consoles, instances, session, sessions, shares
 
 _WITHOUT_SIGN_IN = frozenset({"v1.sign_in", "v1.sign_out", "v1.check_console"})
 
@@ -28,4 +28,5 @@ def create_blueprint(services: Services, authentication: Authentication) -> APIB
     instances.add_routes(v1, services)
     consoles.add_routes(v1, services)
     sessions.add_routes(v1, services)
+    shares.add_routes(v1, services)
     return v1

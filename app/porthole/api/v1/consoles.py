@@ -67,6 +67,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
             instance=InstanceState(id=instance.id, name=instance.name, state=STATE_NAMES[instance.state]),
             expires_at=rfc3339(claims.expires),
             mode=claims.mode,
+            shared=bool(claims.share_uses),
             session=_session(services, opens.session),
         )
 
@@ -76,5 +77,5 @@ def _session(services: Services, row: SessionRow | None) -> SessionEnd | None:
         return None
     end = None if row.expires is None else rfc3339(row.expires)
     left = None if row.expires is None else max(0, row.expires - services.records.table.now())
-    renewable = row.expires is not None and services.records.lifetime.with_token
+    renewable = services.records.lifetime.is_renewable(row)
     return SessionEnd(id=row.session_id, expires_at=end, seconds_left=left, renewable=renewable)

@@ -33,10 +33,10 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         principal: Principal = g.principal
         services.policy.enforce(principal, Action.LIST_INSTANCES)
         listing = services.computes.listing()
+        visible = services.policy.listed(principal, listing.instances, Action.SHOW_INSTANCE, Action.LIST_ALL_INSTANCES)
         return InstanceList(
             instances=[
-                InstanceSummary(id=i.id, name=i.name, state=STATE_NAMES[i.state], compute=i.compute)
-                for i in services.policy.visible(principal, listing.instances)
+                InstanceSummary(id=i.id, name=i.name, state=STATE_NAMES[i.state], compute=i.compute) for i in visible
             ],
             unreachable_computes=list(listing.unreachable) if principal.is_admin else len(listing.unreachable),
         )

@@ -45,12 +45,33 @@ class ConsoleCheck(_Input):
     ] = None
 
 
+class ShareRequest(_Input):
+    """What is to be shared, for how long, and with how many."""
+
+    instance: Annotated[str, Field(min_length=1, max_length=255, description="Id or name.", examples=["web-1"])]
+    expires_in: Annotated[
+        int | None,
+        Field(ge=1, description="Seconds; [consoleauth] share_ttl without it, share_ttl_max at most.", examples=[900]),
+    ] = None
+    uses: Annotated[
+        int, Field(ge=1, le=100, description="Sessions that it opens; a page that is loaded again is no further one.")
+    ] = 1
+
+
+class Sharing(BaseModel):
+    """What share links can be like."""
+
+    expires_in: Annotated[int, Field(description="Seconds for which one works that says nothing of it.")]
+    longest: Annotated[int, Field(description="The most seconds that one can work.")]
+
+
 class Person(BaseModel):
     """Who is signed in."""
 
     user_id: str
     project_id: str
     roles: list[Literal["admin", "member", "reader"]]
+    sharing: Annotated[Sharing | None, Field(description="null when this person can make no share links.")]
 
 
 class InstanceSummary(BaseModel):
@@ -114,6 +135,7 @@ class CheckedConsole(BaseModel):
     instance: InstanceState
     expires_at: str
     mode: str
+    shared: Annotated[bool, Field(description="Whether it is a share link's.")]
     session: Annotated[SessionEnd | None, Field(description="null when the token would open a session.")]
 
 
@@ -126,6 +148,12 @@ class SessionSummary(BaseModel):
     user_id: str
     project_id: str
     mode: str
+    shared: Annotated[
+        bool,
+        Field(
+            description="Whether it came from a share link; the user is then whoever made that, and not who watches."
+        ),
+    ]
     client: Annotated[str, Field(description="The browser's address.")]
     connected: Annotated[bool, Field(description="Whether the browser is connected now.")]
     started_at: str
@@ -140,7 +168,37 @@ class SessionList(BaseModel):
     sessions: list[SessionSummary]
 
 
-INPUTS: dict[str, type[BaseModel]] = {model.__name__: model for model in (Credentials, ConsoleRequest, ConsoleCheck)}
+class Share(BaseModel):
+    """A share link."""
+
+    url: Annotated[str, Field(description="Whoever has it can watch. It holds the token, and is shown only here.")]
+    token_id: Annotated[str, Field(description="Names it in logs and for DELETE /v1/tokens/ID; opens nothing.")]
+    expires_at: Annotated[str, Field(description="When it, and every session of it, ends (RFC 3339, UTC).")]
+    uses: Annotated[int, Field(description="How many sessions it opens.")]
+    instance: InstanceName
+
+
+class ShareSummary(BaseModel):
+    """A share link that works, without the link itself."""
+
+    token_id: str
+    instance_id: str
+    user_id: Annotated[str, Field(description="Who made it.")]
+    project_id: str
+    expires_at: str
+    uses: int
+    used: Annotated[int, Field(description="How many sessions it has opened.")]
+
+
+class ShareList(BaseModel):
+    """Share links, the first to expire first."""
+
+    shares: list[ShareSummary]
+
+
+INPUTS: dict[str, type[BaseModel]] = {
+    model.__name__: model for model in (Credentials, ConsoleRequest, ConsoleCheck, ShareRequest)
+}
 
 
 def describe(error: ValidationError) -> str:

@@ -12,6 +12,7 @@ from porthole.api.recording import address
 from porthole.api.services import Services
 from porthole.api.spec import problems
 from porthole.api.v1.models import Credentials, Person
+from porthole.api.v1.shares import sharing
 from porthole.audit import Event, Who
 from porthole.auth.principal import Principal
 
@@ -33,7 +34,7 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         authentication.refuse_other_sites()
         principal = authentication.check_password(credentials.username, credentials.password)
         stamp = services.authenticator.stamp(principal.user_id)
-        response = make_response(person(principal).model_dump(mode="json"), 201)
+        response = make_response(person(services, principal).model_dump(mode="json"), 201)
         response.set_cookie(
             COOKIE,
             services.sign_ins.issue(principal, stamp),
@@ -50,7 +51,7 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
     @v1.doc(operation_id="showSession", responses=problems(401, 429, 503))
     def show_session() -> Person:
         """Who is signed in"""
-        return person(g.principal)
+        return person(services, g.principal)
 
     @v1.delete("/session")
     @v1.doc(
@@ -79,10 +80,11 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         return response
 
 
-def person(principal: Principal) -> Person:
+def person(services: Services, principal: Principal) -> Person:
     """A principal as it is shown to itself."""
     return Person(
         user_id=principal.user_id,
         project_id=principal.project_id,
         roles=sorted(role.value for role in principal.roles),
+        sharing=sharing(services, principal),
     )

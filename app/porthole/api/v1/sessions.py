@@ -21,7 +21,10 @@ from porthole.state.rows import SessionRow
 
 BY_ADMINISTRATOR = "An administrator ended this session."
 BY_USER = "The user of this session ended it from elsewhere."
+BY_SHARER = "The person who shared this console ended this session."
+BY_ANOTHER = "Another user, who may do so, ended this session."
 REVOKED = "The token of this session was revoked."
+LINK_REVOKED = "The link to this console was revoked."
 
 _NO_SESSION = "There is no such session now; GET /v1/sessions lists those that there are."
 _NO_TOKEN = "There is no such token, or it has expired."  # noqa: S105 - a sentence
@@ -38,7 +41,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         caller: Principal = g.principal
         services.policy.enforce(caller, Action.LIST_SESSIONS)
         table = services.records.table
-        users = services.policy.visible(caller, table.users(), Action.SHOW_SESSION)
+        users = services.policy.listed(caller, table.users(), Action.SHOW_SESSION, Action.LIST_ALL_SESSIONS)
         return SessionList(sessions=[summary(row) for row in table.listing(users)])
 
     @v1.get("/sessions/<session_id>")
@@ -62,8 +65,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         services.policy.enforce(caller, Action.END_SESSION)
         row = _find(services, session_id)
         services.policy.enforce(caller, Action.END_SESSION, row)
-        is_own = (caller.user_id, caller.project_id) == (row.user_id, row.project_id)
-        reason = BY_USER if is_own else BY_ADMINISTRATOR
+        reason = ended_by(caller, row)
         if not services.records.table.end(row.session_id, CloseCode.ENDED_BY_ADMINISTRATOR, reason):
             raise RequestError(404, _NO_SESSION)
         services.audit.happened(Event.SESSION_KILLED, **_about(row, reason))
@@ -83,6 +85,8 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         services.policy.enforce(g.principal, Action.CREATE_CONSOLE, instance)
         records = services.records
         expires = records.lifetime.renewed(records.table.now(), row.started)
+        if row.share_uses:
+            raise RequestError(409, "This session came from a share link and ends with it. A new link can be made.")
         if row.expires is None or expires is None:
             raise RequestError(409, "This session does not end with its token, so there is nothing to renew.")
         end = max(expires, row.expires)
@@ -100,7 +104,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         },
     )
     def revoke_token(token_id: str) -> Response:
-        """Revoke a console's URL
+        """Revoke a console's URL or a share link
 
         By the token's id, which the call for the console gave; the token itself is not needed.
         """
@@ -111,16 +115,25 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
         # One that the caller may not revoke is as one that does not exist.
         if user is None or not services.policy.may(caller, Action.REVOKE_TOKEN, user):
             raise RequestError(404, _NO_TOKEN)
-        if not table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, REVOKED):
+        share = services.shares.get(token_id)
+        if not table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, LINK_REVOKED if share else REVOKED):
             raise RequestError(404, _NO_TOKEN)
         services.audit.happened(
             Event.TOKEN_REVOKED,
             who=who(caller),
             client=address(),
+            instance=share.instance_id if share else "",
             token_id=token_id,
-            details={"of": user.user_id},
+            details={"of": user.user_id, "shared": share is not None},
         )
         return make_response("", 204)
+
+
+def ended_by(caller: Principal, row: SessionRow) -> str:
+    """Who ended a session, a sentence for whoever sits in front of it."""
+    if (caller.user_id, caller.project_id) == (row.user_id, row.project_id):
+        return BY_SHARER if row.share_uses else BY_USER
+    return BY_ADMINISTRATOR if caller.is_admin else BY_ANOTHER
 
 
 def summary(row: SessionRow) -> SessionSummary:
@@ -132,6 +145,7 @@ def summary(row: SessionRow) -> SessionSummary:
         user_id=row.user_id,
         project_id=row.project_id,
         mode=row.mode,
+        shared=bool(row.share_uses),
         client=row.client,
         connected=row.away_since is None,
         started_at=rfc3339(row.started),

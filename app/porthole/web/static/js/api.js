@@ -56,7 +56,10 @@ export const signIn = (username, password) => call('POST', 'v1/session', { usern
 export const signedIn = () => call('GET', 'v1/session');
 export const signOut = () => call('DELETE', 'v1/session', {});
 export const listInstances = () => call('GET', 'v1/instances');
-export const createConsole = (instance) => call('POST', 'v1/consoles', { instance });
+export const createConsole = (instance, mode = 'full') => call('POST', 'v1/consoles', { instance, mode });
+export const createShare = (instance, seconds, uses) => call('POST', 'v1/shares', { instance, expires_in: seconds, uses });
+export const listShares = () => call('GET', 'v1/shares');
+export const revokeToken = (id) => call('DELETE', `v1/tokens/${encodeURIComponent(id)}`, {});
 export const checkConsole = (token, resume) => call('POST', 'v1/consoles/check', { token, resume });
 export const renewSession = (id) => call('POST', `v1/sessions/${encodeURIComponent(id)}/renew`, {});
 

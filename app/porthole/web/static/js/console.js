@@ -20,12 +20,14 @@ const VIEWER_PAUSES_MS = [500, 2000];
 /** Everything that changes while the page lives. */
 const now = {
   /** @type {import('./keep.js').Entry} */
-  entry: { token: null, secret: null, path: null, instance: null, expiresAt: null },
+  entry: { token: null, secret: null, path: null, instance: null, expiresAt: null, shared: false },
   key: newKey(),
   /** @type {ConsoleSession|null} */
   session: null,
   /** @type {import('./words.js').Outcome|null} */
   outcome: null,
+  /** Whether the console was given for viewing only. */
+  watching: false,
 };
 
 const rfb = () => (now.outcome?.state === 'connected' ? (now.session?.rfb ?? null) : null);
@@ -74,6 +76,7 @@ function takeToken() {
       path: address.path,
       instance: null,
       expiresAt: null,
+      shared: false,
     };
   } else if (kept) {
     now.entry = kept;
@@ -149,16 +152,19 @@ function makeViewer(RFB, socket) {
   return viewer;
 }
 
-function learn({ instance, expiresAt, mode }) {
+function learn({ instance, expiresAt, mode, shared }) {
   if (instance) {
     const name = String(instance.name || now.entry.instance?.name || '');
     now.entry.instance = { id: String(instance.id), name };
   }
   now.entry.expiresAt = expiresAt ?? now.entry.expiresAt;
+  now.entry.shared ||= shared;
   if (mode !== 'full') {
+    now.watching = true;
     $('view-only').checked = true;
     $('view-only').disabled = true;
     $('view-only-why').textContent = 'this console was given for viewing only';
+    $('leave').textContent = `This console is for viewing only: keys do not go to the guest. ${$('leave').dataset.how}`;
   }
   keepEntry();
   showName(instanceName(), now.outcome?.state);
@@ -180,9 +186,9 @@ function show(outcome) {
   if (connected !== (before?.state === 'connected')) {
     connected ? ending.begin() : ending.stop();
   }
-  showWords(outcome, instanceName());
+  showWords(outcome, instanceName(), now.watching);
   if (before?.state !== outcome.state || before.text !== outcome.text || before.retry !== outcome.retry) {
-    const known = { alive: Boolean(now.entry.token && now.session), known: Boolean(now.entry.instance) };
+    const known = { alive: Boolean(now.entry.token && now.session), known: Boolean(now.entry.instance) && !now.entry.shared };
     showActions(connected ? [] : actionsFor(outcome, known, commands));
   }
   if (connected && !document.querySelector('dialog[open]')) {

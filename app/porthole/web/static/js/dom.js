@@ -1,4 +1,4 @@
-/** Small helpers for the console page's elements. */
+/** Small helpers for the pages' elements. */
 
 export const $ = (id) => document.getElementById(id);
 
@@ -17,6 +17,19 @@ export function link(label, href, main = false) {
   element.className = main ? 'button button-main' : 'button';
   element.textContent = label;
   return element;
+}
+
+export function textElement(tag, text) {
+  const element = document.createElement(tag);
+  element.textContent = text;
+  return element;
+}
+
+/** Only when it changes, so that screen readers and selections are left alone. */
+export function setText(element, text) {
+  if (element.textContent !== text) {
+    element.textContent = text;
+  }
 }
 
 /** A message for some seconds, also read aloud. */

@@ -2,13 +2,16 @@
 
 import { isWebAddress } from './address.js';
 import * as api from './api.js';
-import { countSentence, filterInstances, mayOpen, obstacle, stateWord, unreachableSentence } from './instances.js';
+import { $, textElement } from './dom.js';
+import { countSentence, filterInstances, mayOpen, unreachableSentence } from './instances.js';
+import { fillRow, makeRow } from './rows.js';
+import { openShareDialog, wireShareDialog } from './share.js';
 
-const $ = (id) => document.getElementById(id);
 const REFRESH_MS = 30_000;
+const SIGN_IN_EXPIRED = 'Your sign-in has expired. Sign in again.';
 
 const now = {
-  /** @type {{user_id: string, roles: string[]}|null} */
+  /** @type {{user_id: string, roles: string[], sharing: import('./shares.js').Sharing|null}|null} */
   person: null,
   /** @type {{id: string, name: string, state: string, compute: string}[]} */
   instances: [],
@@ -29,6 +32,7 @@ async function main() {
   $('refresh').addEventListener('click', () => refresh(true));
   $('search').addEventListener('input', render);
   $('state').addEventListener('change', render);
+  wireShareDialog({ signedOut: () => askToSignIn(SIGN_IN_EXPIRED) });
   document.addEventListener('visibilitychange', () => !document.hidden && now.person && refresh());
   try {
     enter(await api.signedIn());
@@ -91,7 +95,11 @@ async function onSignOut() {
 }
 
 function enter(person) {
-  now.person = { user_id: String(person.user_id), roles: Array.isArray(person.roles) ? person.roles.map(String) : [] };
+  now.person = {
+    user_id: String(person.user_id),
+    roles: Array.isArray(person.roles) ? person.roles.map(String) : [],
+    sharing: person.sharing ?? null,
+  };
   $('password').value = '';
   $('who').textContent = now.person.user_id;
   $('roles').textContent = now.person.roles.length ? ` (${now.person.roles.join(', ')})` : '';
@@ -118,7 +126,7 @@ async function refresh(asked = false) {
     now.failure = '';
   } catch (problem) {
     if (problem.status === 401) {
-      askToSignIn('Your sign-in has expired. Sign in again.');
+      askToSignIn(SIGN_IN_EXPIRED);
       return;
     }
     now.failure = `The list could not be loaded. ${problem.message}`;
@@ -151,9 +159,9 @@ function render() {
     }
   }
   shown.forEach((instance, place) => {
-    const row = now.rows.get(instance.id) ?? makeRow(instance.id);
+    const row = now.rows.get(instance.id) ?? makeRow(instance.id, { open: openConsole, share });
     now.rows.set(instance.id, row);
-    fillRow(row, instance);
+    fillRow(row, instance, now.person, now.refusals.get(instance.id) ?? '');
     // Moved only when it has to be, so that the focus stays where it is.
     if ($('rows').children[place] !== row.element) {
       $('rows').insertBefore(row.element, $('rows').children[place] ?? null);
@@ -201,60 +209,17 @@ function renderNotes() {
   }
 }
 
-function makeRow(id) {
-  const element = document.createElement('tr');
-  element.setAttribute('role', 'row');
-  element.dataset.instance = id;
-  const [name, state, compute, action] = ['name', 'state', 'compute', 'action'].map((part) => {
-    const cell = document.createElement('td');
-    cell.setAttribute('role', 'cell');
-    cell.className = `cell-${part}`;
-    element.append(cell);
-    return cell;
-  });
-  const title = textElement('span', '');
-  title.className = 'instance-name';
-  const detail = textElement('span', id);
-  detail.className = 'instance-id';
-  name.append(title, detail);
-  const pill = textElement('span', '');
-  state.append(pill);
-  const open = textElement('button', 'Open console');
-  open.type = 'button';
-  open.className = 'button button-main';
-  const why = textElement('span', '');
-  why.className = 'why small muted';
-  action.append(open, why);
-  const row = { element, title, pill, compute, open, why };
-  open.addEventListener('click', () => openConsole(id, row));
-  return row;
-}
-
-function fillRow(row, instance) {
-  const { word, tone } = stateWord(instance.state);
-  set(row.title, instance.name);
-  set(row.pill, word);
-  row.pill.className = `pill pill-${tone}`;
-  set(row.compute, instance.compute ?? '');
-  const reason = obstacle(instance, now.person?.roles ?? []);
-  const refused = now.refusals.get(instance.id) ?? '';
-  row.open.hidden = reason !== null;
-  row.open.setAttribute('aria-label', `Open console of ${instance.name}`);
-  set(row.why, reason ?? refused);
-  row.why.className = refused && !reason ? 'why small bad' : 'why small muted';
-  row.why.setAttribute('role', refused && !reason ? 'alert' : 'none');
-}
-
 /** In a new tab where the browser allows it; opened at once, because later it would count as a pop-up. */
-async function openConsole(id, row) {
+async function openConsole(id, row, mode) {
   const tab = window.open('about:blank', '_blank');
   if (tab) {
     tab.opener = null;
   }
-  row.open.disabled = true;
+  const pressed = mode === 'view' ? row.view : row.open;
+  pressed.disabled = true;
   now.refusals.delete(id);
   try {
-    const made = await api.createConsole(id);
+    const made = await api.createConsole(id, mode);
     if (!isWebAddress(made.url)) {
       throw new api.Problem(502, { detail: 'The service sent an address that is none.' });
     }
@@ -266,26 +231,21 @@ async function openConsole(id, row) {
   } catch (problem) {
     tab?.close();
     if (problem.status === 401) {
-      askToSignIn('Your sign-in has expired. Sign in again.');
+      askToSignIn(SIGN_IN_EXPIRED);
       return;
     }
     now.refusals.set(id, problem.message);
   } finally {
-    row.open.disabled = false;
+    pressed.disabled = false;
   }
   render();
 }
 
-function set(element, text) {
-  if (element.textContent !== text) {
-    element.textContent = text;
+function share(id) {
+  const instance = now.instances.find((one) => one.id === id);
+  if (instance && now.person?.sharing) {
+    openShareDialog(instance, now.person);
   }
-}
-
-function textElement(tag, text) {
-  const element = document.createElement(tag);
-  element.textContent = text;
-  return element;
 }
 
 main();

@@ -15,6 +15,7 @@ const MAX_ENTRIES = 20;
  * @property {string|null} path
  * @property {{id: string, name: string}|null} instance
  * @property {string|null} expiresAt
+ * @property {boolean} [shared] whether a share link led here, so that whoever watches need not have an account
  */
 
 /**

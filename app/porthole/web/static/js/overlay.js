@@ -18,12 +18,13 @@ export function showName(name, state) {
 /**
  * @param {import('./words.js').Outcome & {nextAt?: number}} outcome
  * @param {string} name of the instance, or ''
+ * @param {boolean} watching whether the console was given for viewing only
  */
-export function showWords(outcome, name) {
+export function showWords(outcome, name, watching) {
   const connected = outcome.state === 'connected';
   document.body.dataset.state = outcome.state;
   showName(name, outcome.state);
-  $('pill').textContent = STATE_WORDS[outcome.state];
+  $('pill').textContent = connected && watching ? 'View only' : STATE_WORDS[outcome.state];
   $('overlay').hidden = connected;
   // The ring turns while something is going on or about to.
   $('overlay').dataset.busy = String(outcome.state === 'connecting' || Boolean(outcome.nextAt));
@@ -31,7 +32,7 @@ export function showWords(outcome, name) {
   $('overlay-title').textContent = title;
   $('overlay-text').textContent = outcome.text;
   $('overlay-text').hidden = !outcome.text;
-  announce(connected ? `Connected to ${name || 'the guest'}.` : `${title}. ${outcome.text}`.trim());
+  announce(connected ? `Connected to ${name || 'the guest'}${watching ? ', for viewing only' : ''}.` : `${title}. ${outcome.text}`.trim());
   countDown(outcome.nextAt);
 }
 

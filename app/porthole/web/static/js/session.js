@@ -22,7 +22,7 @@ const CLOSE_MS = 2000;
  * @property {(token: string, secret: string) => Promise<any>} check POST /v1/consoles/check
  * @property {(socket: WebSocket) => any} view makes noVNC's RFB over the socket
  * @property {(outcome: import('./words.js').Outcome) => void} show
- * @property {(answer: {instance: {id: string, name: string}|null, expiresAt: string|null, mode: string}) => void} learn
+ * @property {(answer: {instance: {id: string, name: string}|null, expiresAt: string|null, mode: string, shared: boolean}) => void} learn
  * @property {(rfb: any, types: string[]) => void} askCredentials
  */
 
@@ -113,7 +113,7 @@ export class ConsoleSession {
     try {
       const answer = await this.#parts.check(this.#token, this.#secret);
       if (run === this.#run) {
-        this.#learn(answer.instance, answer.expires_at, answer.mode);
+        this.#learn(answer.instance, answer.expires_at, answer.mode, answer.shared);
       }
     } catch (problem) {
       this.#learn(problem.instance ?? null, null);
@@ -128,12 +128,12 @@ export class ConsoleSession {
     return this.#connection();
   }
 
-  #learn(instance, expiresAt, mode = 'full') {
+  #learn(instance, expiresAt, mode = 'full', shared = false) {
     const expires = Date.parse(expiresAt ?? '');
     if (!Number.isNaN(expires)) {
       this.#expires = expires;
     }
-    this.#parts.learn({ instance: instance ?? null, expiresAt: expiresAt ?? null, mode });
+    this.#parts.learn({ instance: instance ?? null, expiresAt: expiresAt ?? null, mode, shared });
   }
 
   /** One WebSocket, from its opening to its close. */

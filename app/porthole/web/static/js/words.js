@@ -169,7 +169,7 @@ export function fromClose({ code, reason, connected }) {
     case 4001:
       return ended('The session’s time is over', 'Ask for a new console to go on.', 'new');
     case 4002:
-      return ended('The session was ended', 'An administrator ended the session.', null);
+      return ended('The session was ended', 'Somebody who may do so ended it from elsewhere.', null);
     case 4003:
       return ended('The guest’s screen was closed', 'The guest’s VNC server closed the connection.', 'again', 'reconnecting');
     case 4004:
