@@ -25,6 +25,9 @@ def show(services: Services, token: str) -> Response:
     try:
         claims = services.console_auth.check(token)
         target = services.computes.connect_info(claims.instance_id)
+        if target.path:
+            # A UNIX socket of this machine: there is no address for who asks.
+            raise ConsoleTypeUnavailable(claims.console_type)
     except (TokenError, InstanceNotFound, InstanceNotRunning, ConsoleTypeUnavailable):
         # Nova forgets the tokens of an instance that has no console any more.
         raise RequestError(404, "Token not found") from None
