@@ -11,7 +11,7 @@ from tests.unit.proxy.wire import client_frame
 
 _OK, _FAILED = struct.pack("!I", 0), struct.pack("!I", 1)
 _NONE, _VNC_AUTH, _VENCRYPT = 1, 2, 19
-_X509_NONE = 260
+_X509_NONE, _X509_VNC = 260, 261
 _CONTROL = (Opcode.PING, Opcode.PONG)
 
 
@@ -33,13 +33,14 @@ def server(random: Random) -> bytes:
         others = random.choices(range(256), k=random.randrange(4))
         types = [kind, *others]
         offer = bytes([len(types), *types]) if random.randrange(8) else b"\0"
-    after = _vencrypt(random) if kind == _VENCRYPT else b""
+    after = _vencrypt(random) if kind == _VENCRYPT else random.randbytes(random.choice((0, 16)))
     return random.randbytes(1) + version + offer + after + _result(random)
 
 
 def _vencrypt(random: Random) -> bytes:
-    subtypes = [_X509_NONE, *random.choices(range(256, 266), k=random.randrange(4))]
-    return b"\0\2" + b"\0" + bytes([len(subtypes)]) + struct.pack(f"!{len(subtypes)}I", *subtypes) + b"\1"
+    subtypes = [random.choice((_X509_NONE, _X509_VNC)), *random.choices(range(256, 266), k=random.randrange(4))]
+    offer = bytes([len(subtypes)]) + struct.pack(f"!{len(subtypes)}I", *subtypes)
+    return b"\0\2" + b"\0" + offer + b"\1" + random.randbytes(random.choice((0, 16)))
 
 
 def _result(random: Random) -> bytes:

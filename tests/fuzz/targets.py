@@ -17,6 +17,7 @@ from porthole.proxy.frames import MAX_CONTROL_PAYLOAD, FrameParser, Opcode
 from porthole.proxy.rfb.client_messages import ClientMessageError, ClientMessages, Mode
 from porthole.proxy.rfb.client_wire import MAX_ENCODINGS_LENGTH
 from porthole.proxy.rfb.errors import RfbError
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.rfb.reading import MAX_REASON
 from porthole.proxy.rfb.server import open_server
@@ -27,15 +28,20 @@ from tests.fuzz.client import MORE_BUTTONS, NOT_THE_PICTURE
 PARSED = "parsed"
 """The outcome of an input that is refused with no error; others are the error's name."""
 
-_SETTINGS = 4
-_SCHEMES = (
-    (AuthScheme.VENCRYPT,),
-    (AuthScheme.NONE,),
-    (AuthScheme.VENCRYPT, AuthScheme.NONE),
-    (AuthScheme.NONE, AuthScheme.VENCRYPT),
+_SETTINGS = 8
+_PASSWORD = VncPassword("s3cret")
+_OPENINGS: tuple[tuple[tuple[AuthScheme, ...], VncPassword | None], ...] = (
+    ((AuthScheme.VENCRYPT,), None),
+    ((AuthScheme.NONE,), None),
+    ((AuthScheme.VENCRYPT, AuthScheme.NONE), None),
+    ((AuthScheme.NONE, AuthScheme.VENCRYPT), None),
+    ((AuthScheme.VENCRYPT,), _PASSWORD),
+    ((AuthScheme.VNC,), _PASSWORD),
+    ((AuthScheme.VNC, AuthScheme.NONE), None),
+    ((AuthScheme.VENCRYPT, AuthScheme.VNC, AuthScheme.NONE), _PASSWORD),
 )
-_MAX_ANSWER = 12 + 1 + 2 + 4
-"""Bytes that an opening sends at most: version, security type, VeNCrypt's version and subtype."""
+_MAX_ANSWER = 12 + 1 + 2 + 4 + 16
+"""Bytes that an opening sends at most: version, security type, VeNCrypt's version and subtype, a response."""
 
 _MAX_HEAD = 13
 _FRAME_CODES = {CloseCode.PROTOCOL_ERROR, CloseCode.UNSUPPORTED_DATA, CloseCode.INVALID_PAYLOAD, CloseCode.TOO_BIG}
@@ -116,17 +122,19 @@ def _assert_asks_for_the_picture(out: bytes) -> None:
 
 def _server(data: bytes) -> str:
     setting, pieces, whole = _pieces(data)
-    outcome = _opened(_SCHEMES[setting], pieces)
-    assert outcome == _opened(_SCHEMES[setting], [whole])
+    outcome = _opened(*_OPENINGS[setting], pieces)
+    assert outcome == _opened(*_OPENINGS[setting], [whole])
     return outcome[0]
 
 
-def _opened(schemes: tuple[AuthScheme, ...], pieces: list[bytes]) -> tuple[str, bytes, str]:
+def _opened(
+    schemes: tuple[AuthScheme, ...], password: VncPassword | None, pieces: list[bytes]
+) -> tuple[str, bytes, str]:
     """The outcome's name, what was sent, and what came of it."""
     sent = b""
     is_tls = False
     refusal: RfbError | None = None
-    conversation = open_server(SecurityPolicy(schemes, "compute1"))
+    conversation = open_server(SecurityPolicy(schemes, "compute1"), password)
     try:
         for piece in pieces:
             rest = piece
@@ -142,11 +150,14 @@ def _opened(schemes: tuple[AuthScheme, ...], pieces: list[bytes]) -> tuple[str, 
         refusal = error
     if refusal is not None:
         assert str(refusal).isprintable()
+        assert _PASSWORD.secret not in str(refusal)
         return type(refusal).__name__, sent + conversation.outgoing(), str(refusal)
     if conversation.over:
         security = conversation.outcome.security
         assert (security is SecurityType.VENCRYPT) == is_tls
-        assert is_tls or AuthScheme.NONE in schemes, "nobody who wants TLS goes without"
+        assert is_tls or schemes != (AuthScheme.VENCRYPT,), "nobody who wants TLS goes without"
+        assert security is not SecurityType.VNC_AUTH or AuthScheme.VNC in schemes
+        assert password is None or not conversation.outcome.asks_browser
     return PARSED, sent, f"{conversation.over} {conversation.awaited}"
 
 

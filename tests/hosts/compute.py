@@ -13,6 +13,7 @@ import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
 import libvirt
@@ -144,6 +145,19 @@ class Guest:
         """Start a persistent guest that is off."""
         self.domain.create()
 
+    def set_vnc_password(self, password: str, valid_to: str | None = None) -> None:
+        """Have libvirt change the VNC password of the running guest.
+
+        :param valid_to: until when it is valid, in UTC, as in ``2030-01-02T03:04:05``; default: for ever
+        """
+        xml = self.domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)
+        graphics = ElementTree.fromstring(xml).find("devices/graphics")  # noqa: S314 - libvirt's own
+        assert graphics is not None
+        graphics.set("passwd", password)
+        if valid_to is not None:
+            graphics.set("passwdValidTo", valid_to)
+        self.domain.updateDeviceFlags(ElementTree.tostring(graphics, "unicode"), libvirt.VIR_DOMAIN_AFFECT_LIVE)
+
     def set_metadata_name(self, name: str) -> None:
         """Change Nova's display name of the running guest, as Nova does when a server is renamed."""
         self.domain.setMetadata(
@@ -197,6 +211,8 @@ class ComputeHost:
         persistent: bool = False,
         vnc: bool = True,
         uuid_: str | None = None,
+        password: str | None = None,
+        vnc_socket: Path | None = None,
     ) -> Guest:
         """Start a guest (script/local_lab/guest/boot.S).
 
@@ -208,6 +224,8 @@ class ComputeHost:
         :param persistent: whether libvirt still knows it when it is off
         :param vnc: whether it has a VNC display
         :param uuid_: its UUID; default: a new one
+        :param password: the VNC password that libvirt has for it; default: none
+        :param vnc_socket: the UNIX socket where its VNC server listens instead of a port
         """
         uid = uuid_ or str(uuid.uuid4())
         spec = GuestSpec(
@@ -219,6 +237,8 @@ class ComputeHost:
             metadata_name=metadata_name,
             serial=self._folder / f"{uid}.serial" if serial else None,
             vnc=vnc,
+            password=password,
+            vnc_socket=vnc_socket,
         )
         if persistent:
             self.conn.defineXML(spec.xml()).create()
@@ -237,15 +257,27 @@ class ComputeHost:
 
     # --- configuration
 
-    def use_vnc_tls(self, folder: Path | None) -> None:
+    @property
+    def local_uri(self) -> str:
+        """libvirt's URI for the service as if it ran on this host: over libvirt's UNIX socket."""
+        return f"qemu+unix:///system?socket={self._folder}/run/libvirt/libvirt-sock"
+
+    @property
+    def folder(self) -> Path:
+        """A folder of the host's that has the same path everywhere."""
+        return self._folder
+
+    def use_vnc_tls(self, folder: Path | None, password: str | None = None) -> None:
         """Have the VNC servers of guests that are started from now on take TLS alone, or no TLS again.
 
         libvirtd is started anew; guests go on as they are.
 
         :param folder: with ca-cert.pem, server-cert.pem and server-key.pem; clients have to show a certificate of that
             authority. None: no TLS
+        :param password: the VNC password of guests that libvirt has none for (``vnc_password`` in qemu.conf)
         """
         more = "" if folder is None else _VNC_TLS.format(folder=folder)
+        more += "" if password is None else f'vnc_password = "{password}"\n'
         conf = self._folder / "libvirt/qemu.conf"
         if conf.read_text() == QEMU_CONF + more:
             return

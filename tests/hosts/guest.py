@@ -40,6 +40,8 @@ class GuestSpec:
     metadata_name: str | None
     serial: Path | None
     vnc: bool
+    password: str | None = None
+    vnc_socket: Path | None = None
 
     def xml(self) -> str:
         """The domain XML for libvirt."""
@@ -78,8 +80,11 @@ class GuestSpec:
     def _graphics(self) -> str:
         if not self.vnc:
             return ""
+        password = "" if self.password is None else f"passwd={quoteattr(self.password)}"
+        if self.vnc_socket is not None:
+            return f"<graphics type='vnc' socket={quoteattr(str(self.vnc_socket))} {password}/>"
         port = "autoport='yes'" if self.port is None else f"autoport='no' port='{self.port}'"
-        return f"<graphics type='vnc' {port} listen='{self.listen}'/>"
+        return f"<graphics type='vnc' {port} listen='{self.listen}' {password}/>"
 
     def _serial(self) -> str:
         if self.serial is None:

@@ -203,6 +203,7 @@ class Appliance:
             "consoleauth": {"token_key_file": self.folder / "token.keys"},
             "audit": {"key_file": self.folder / "audit.keys"},
             "metrics": {"host": self.ip, "port": self.metrics_port},
+            "libvirt": {"allow_plain_tcp": "true"},
             "api": {
                 "http_basic_auth_user_file": self.folder / "htpasswd",
                 "http_basic_auth_role_file": self.folder / "roles",

@@ -65,6 +65,8 @@ class Installation:
                     "[api]",
                     f"http_basic_auth_user_file = {self.folder / 'htpasswd'}",
                     f"http_basic_auth_role_file = {self.folder / 'roles'}",
+                    "[libvirt]",
+                    "allow_plain_tcp = true",
                     "[metrics]",
                     f"port = {self.metrics_port}",
                     *(

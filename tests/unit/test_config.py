@@ -16,7 +16,7 @@ from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings
 from porthole.config.options import COMPUTE_OPTS, GROUPS
 
 COMPUTE = (
-    "[compute:c1]\nconnection_uri = qemu+tcp://192.0.2.11/system\nserver_proxyclient_address = 192.0.2.11\n"
+    "[compute:c1]\nconnection_uri = qemu+tls://192.0.2.11/system\nserver_proxyclient_address = 192.0.2.11\n"
     "auth_schemes = none\n"
 )
 NEITHER = COMPUTE.replace("auth_schemes = none\n", "")
@@ -116,8 +116,8 @@ class TestValues:
 
     def test_several_computes_in_one_file(self, folder: Folder) -> None:
         assert folder.load(more=COMPUTE + COMPUTE.replace("c1", "c2").replace(".11", ".12")).computes == (
-            ComputeSettings("c1", "qemu+tcp://192.0.2.11/system", "192.0.2.11", PLAIN, "c1", "default"),
-            ComputeSettings("c2", "qemu+tcp://192.0.2.12/system", "192.0.2.12", PLAIN, "c2", "default"),
+            ComputeSettings("c1", "qemu+tls://192.0.2.11/system", "192.0.2.11", PLAIN, "c1", "default"),
+            ComputeSettings("c2", "qemu+tls://192.0.2.12/system", "192.0.2.12", PLAIN, "c2", "default"),
         )
 
     def test_vnc_is_taken_over_tls_only_unless_it_is_said_otherwise(self, folder: Folder) -> None:
@@ -254,23 +254,21 @@ class TestPkipath:
             ("qemu+tls://c1/system", "?pkipath={}"),
             ("qemu+tls://[2001:db8::1]:16514/system", "?pkipath={}"),
             ("qemu://c1/system", "?pkipath={}"),
-            ("qemu+tls://c1/system?no_verify=1", "&pkipath={}"),
+            ("qemu+tls://c1/system?no_verify=0", "&pkipath={}"),
             ("qemu+tls://c1/system?pkipath=/etc/pki", ""),
-            ("qemu+tcp://c1/system", ""),
             ("qemu+ssh://root@c1/system", ""),
             ("qemu:///system", ""),
             ("test:///default", ""),
         ],
     )
     def test_where_tls_is_used(self, folder: Folder, pki: Path, uri: str, more: str) -> None:
-        text = COMPUTE.replace("qemu+tcp://192.0.2.11/system", uri)
+        text = COMPUTE.replace("qemu+tls://192.0.2.11/system", uri)
         (compute,) = folder.load({"libvirt": {"pkipath": str(pki)}}, text).computes
         assert compute.connection_uri == uri + more.format(f"{folder.path}/porthole%401%20pki")
 
     def test_in_the_credentials(self, folder: Folder, pki: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(pki))
-        text = COMPUTE.replace("qemu+tcp", "qemu+tls")
-        (compute,) = folder.load({"libvirt": {"pkipath": "%d"}}, text).computes
+        (compute,) = folder.load({"libvirt": {"pkipath": "%d"}}, COMPUTE).computes
         assert compute.connection_uri.endswith("?pkipath=" + str(pki).replace("@", "%40").replace(" ", "%20"))
 
     @pytest.mark.parametrize("name", ["cacert.pem", "clientcert.pem", "clientkey.pem"])
@@ -281,6 +279,57 @@ class TestPkipath:
 
     def test_and_the_folder(self, folder: Folder) -> None:
         assert "there is no such folder" in folder.refusal({"libvirt": {"pkipath": "/nowhere"}})
+
+
+class TestLibvirtUri:
+    """Over a network libvirt is encrypted, and proves who it is."""
+
+    @pytest.mark.parametrize(
+        "uri", ["qemu+tcp://192.0.2.11/system", "qemu+tcp:///system", "qemu+tcp://c1:1/system?a=b"]
+    )
+    def test_without_tls_is_refused_with_what_would_be_right(self, folder: Folder, uri: str) -> None:
+        assert folder.refusal(more=COMPUTE.replace("qemu+tls://192.0.2.11/system", uri)) == (
+            f"option connection_uri in [compute:c1] is {uri!r}, a connection without TLS in which neither side proves "
+            "who it is. Use qemu+tls://c1/system with certificates ([libvirt] pkipath). Where that does not matter, as "
+            "in a test, allow_plain_tcp = true in [libvirt] takes it."
+        )
+
+    def test_unless_a_setting_says_so_in_so_many_words(self, folder: Folder) -> None:
+        text = COMPUTE.replace("qemu+tls", "qemu+tcp")
+        assert "allow_plain_tcp" in folder.refusal({"libvirt": {"allow_plain_tcp": "false"}}, text)
+        (compute,) = folder.load({"libvirt": {"allow_plain_tcp": "true"}}, text).computes
+        assert compute.connection_uri == "qemu+tcp://192.0.2.11/system"
+
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "no_verify=1", "NO_Verify=1", "no_verify=-1", "no_verify", "no_verify=", "a=b&no_verify=1",
+            "pkipath=/x;no_verify=1", "no%5fverify=1", "no_verify=0&no_verify=1",
+        ],
+    )  # fmt: skip
+    @pytest.mark.parametrize("allowed", ["true", "false"])
+    def test_a_host_that_need_not_prove_who_it_is_is_refused_always(
+        self, folder: Folder, query: str, allowed: str
+    ) -> None:
+        text = COMPUTE.replace("/system\n", f"/system?{query}\n")
+        message = folder.refusal({"libvirt": {"allow_plain_tcp": allowed}}, text)
+        assert message.startswith("option connection_uri in [compute:c1] is 'qemu+tls://192.0.2.11/system?")
+        assert "no_verify lets anybody answer in the place of the host. Take no_verify out" in message
+
+    @pytest.mark.parametrize(
+        "uri",
+        [
+            "qemu+ssh://root@c1/system", "qemu+libssh2://c1/system", "qemu+unix:///system?socket=/run/l", "qemu:///system",
+            "qemu:///session", "qemu://c1/system", "qemu+tls://c1/system?no_verify=0", "test:///default",
+        ],
+    )  # fmt: skip
+    def test_all_others_stay(self, folder: Folder, uri: str) -> None:
+        (compute,) = folder.load(more=COMPUTE.replace("qemu+tls://192.0.2.11/system", uri)).computes
+        assert compute.connection_uri == uri
+
+    def test_one_whose_host_is_no_address(self, folder: Folder) -> None:
+        message = folder.refusal(more=COMPUTE.replace("192.0.2.11/system", "[::1/system"))
+        assert "which is no libvirt URI: Invalid IPv6 URL." in message
 
 
 class TestChanges:
@@ -437,7 +486,7 @@ class TestWrong:
 
     @pytest.mark.parametrize("uri", ["192.0.2.11", "qemu+tls:/system", "Qemu://x", "://x", "qemu+a+b://x"])
     def test_a_libvirt_uri(self, folder: Folder, uri: str) -> None:
-        message = folder.refusal(more=COMPUTE.replace("qemu+tcp://192.0.2.11/system", uri))
+        message = folder.refusal(more=COMPUTE.replace("qemu+tls://192.0.2.11/system", uri))
         assert message.startswith(f"option connection_uri in [compute:c1] is {uri!r}")
         assert "qemu+tls://c1/system" in message
 
@@ -463,7 +512,7 @@ class TestWrong:
             folder.refusal(more=NEITHER + f"auth_schemes = {value}\n").replace("compute:c1", "vnc"),
         ):
             assert message.startswith(f"option auth_schemes in [vnc] {words}")
-            assert "one or more of vencrypt, none" in message
+            assert "one or more of vencrypt, vnc, none" in message
 
     def test_a_key_to_no_certificate(self, folder: Folder) -> None:
         message = folder.refusal({"vnc": {"vencrypt_client_key": str(folder.path / "key.pem")}})

@@ -36,6 +36,7 @@ from porthole.proxy.errors import (
     ServiceStopping,
     SessionLimit,
     TargetInsecure,
+    TargetLocked,
     TargetUnreachable,
     TooManySessions,
 )
@@ -91,6 +92,7 @@ TABLE: dict[type[Exception], Kind] = {
     ServiceStopping: Kind(503, "service-stopping", "The service is being restarted", retry_after=5),
     TargetUnreachable: Kind(503, "compute-unavailable", "The instance's screen cannot be reached", retry_after=5),
     TargetInsecure: Kind(502, "screen-not-secure", "The way to the instance's screen is not secure"),
+    TargetLocked: Kind(502, "screen-locked", "The instance's screen is locked by a password"),
     StoreUnavailable: Kind(503, "store-unavailable", "The service cannot reach its records", retry_after=5),
     AuditUnavailable: Kind(503, "audit-unavailable", "The service cannot record", retry_after=5),
 }

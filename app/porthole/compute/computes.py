@@ -27,6 +27,11 @@ LOG = logging.getLogger(__name__)
 
 CONSOLE_TYPE = "novnc"
 
+ELSEWHERE = (
+    "The instance's VNC display listens on a UNIX socket of its compute host, which is another machine. An "
+    "administrator can give it a TCP port."
+)
+
 MAX_NAME = 255
 """Characters of the longest name, in Nova as in libvirt's file names; nobody is asked for a longer one."""
 
@@ -150,18 +155,21 @@ class Computes:
             raise InstanceNotFound(id_or_name)
         return self._find_name(id_or_name, may_see)
 
-    def connect_info(self, instance_id: str, may_see: MaySee = asking.everything) -> ConnectInfo:
+    def connect_info(
+        self, instance_id: str, may_see: MaySee = asking.everything, *, with_password: bool = False
+    ) -> ConnectInfo:
         """Where the instance's VNC server is now, by its live XML; libvirt is asked every time.
 
         :param instance_id: its id
         :param may_see: as for :meth:`find`; what counts is whose the instance is now
+        :param with_password: whether its VNC password is asked for, too; nothing keeps it
         :raises InstanceNotFound: it is gone
         :raises InstanceNotRunning: it has no running guest
-        :raises ConsoleTypeUnavailable: it runs without a VNC server of a TCP port
+        :raises ConsoleTypeUnavailable: it runs without a VNC server, or with one that cannot be reached from here
         :raises ComputeUnavailable: a compute that would have to be asked cannot be
         """
         self._pass_over_hidden(instance_id, may_see)
-        compute, report = self._locate(instance_id)
+        compute, report = self._locate(instance_id, with_password=with_password)
         instance = report.instance
         if not may_see(instance):
             raise InstanceNotFound(instance_id)
@@ -171,14 +179,18 @@ class Computes:
             raise ComputeUnavailable(compute.name, report.problem)
         if report.domain_id is None:  # it stopped between libvirt's two answers
             raise InstanceNotRunning(instance.id, PowerState.SHUTDOWN)
-        if report.display.port is None:
+        if report.display.hint:
             raise ConsoleTypeUnavailable(CONSOLE_TYPE, report.display.hint)
+        if report.display.path and not compute.is_local:
+            raise ConsoleTypeUnavailable(CONSOLE_TYPE, ELSEWHERE)
         return ConnectInfo(
             instance=instance,
             host=compute.server_proxyclient_address,
-            port=report.display.port,
+            port=report.display.port or 0,
             domain_id=report.domain_id,
             security=compute.security,
+            path=report.display.path,
+            password=report.display.password,
         )
 
     def power_state(self, instance_id: str) -> PowerState | None:
@@ -245,7 +257,7 @@ class Computes:
             raise InstanceAmbiguous(name, tuple(sorted(match.id for match in matches)))
         return matches[0]
 
-    def _locate(self, instance_id: str) -> tuple[Compute, Report]:
+    def _locate(self, instance_id: str, *, with_password: bool = False) -> tuple[Compute, Report]:
         """The compute that has the instance now, with its report.
 
         :raises InstanceNotFound: none has it, and all were asked
@@ -260,7 +272,7 @@ class Computes:
         silent: list[ComputeUnavailable] = []
         for compute in holders:
             try:
-                report = compute.by_id(uuid, deadline)
+                report = compute.by_id(uuid, deadline, with_password=with_password)
             except ComputeUnavailable as error:
                 silent.append(error)
                 continue
@@ -274,7 +286,7 @@ class Computes:
                 raise asking.unavailable(silent)
             if not found:
                 others = [compute for compute in self._computes if compute not in holders]
-                found = asking.everybody(others, deadline, _by_id(uuid))
+                found = asking.everybody(others, deadline, _by_id(uuid, with_password=with_password))
         if not found:
             raise InstanceNotFound(instance_id)
         return asking.best(found)
@@ -286,8 +298,8 @@ def as_uuid(text: str) -> str | None:
     return "-".join(match.groups()).lower() if match else None
 
 
-def _by_id(uuid: str) -> Ask:
-    return lambda compute, deadline: compute.by_id(uuid, deadline)
+def _by_id(uuid: str, *, with_password: bool = False) -> Ask:
+    return lambda compute, deadline: compute.by_id(uuid, deadline, with_password=with_password)
 
 
 def _by_name(name: str) -> Ask:

@@ -4,7 +4,7 @@ ComputeError
 ├── InstanceNotFound        no compute knows it, and every compute answered
 ├── InstanceAmbiguous       several instances have that name
 ├── InstanceNotRunning      it exists, and has no running guest
-├── ConsoleTypeUnavailable  it runs, and has no VNC display (Nova's name)
+├── ConsoleTypeUnavailable  it runs, and has no VNC display to reach (Nova's name)
 └── ComputeUnavailable      a compute that would have to be asked does not answer
 """
 

@@ -20,6 +20,7 @@ from porthole.compute.events import event_loop
 from porthole.compute.link import THREADS, Link, LinkError, open_link
 from porthole.compute.model import Instance
 from porthole.compute.native import Report
+from porthole.compute.probe import is_local
 from porthole.compute.threads import NativeThreads
 from porthole.config import ComputeSettings
 from porthole.proxy.rfb.policy import SecurityPolicy
@@ -92,14 +93,25 @@ class Compute:
         """Native threads that are in a call at the moment; beyond those of the live connection they are stuck."""
         return self._threads.busy if self._threads else 0
 
+    @property
+    def is_local(self) -> bool:
+        """Whether it is this machine.
+
+        :raises ValueError: its URI is malformed; it can never have been reached then
+        """
+        return is_local(self._uri)
+
     # --- asking it now
 
-    def by_id(self, instance_id: str, deadline: Deadline) -> Report | None:
+    def by_id(self, instance_id: str, deadline: Deadline, *, with_password: bool = False) -> Report | None:
         """Ask libvirt for a domain by uuid; None when it has none.
 
+        :param with_password: whether its VNC password is asked for, too
         :raises ComputeUnavailable: it cannot be asked
         """
-        return self._ask(lambda connection: connection.by_id(instance_id), deadline, key=instance_id)
+        return self._ask(
+            lambda connection: connection.by_id(instance_id, with_password=with_password), deadline, key=instance_id
+        )
 
     def by_name(self, name: str, deadline: Deadline) -> Report | None:
         """Ask libvirt for a domain by its ``<name>``; None when it has none.

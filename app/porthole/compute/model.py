@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from porthole.proxy.address import Address, SocketAddress, TcpAddress
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 
 
@@ -64,10 +66,12 @@ class ConnectInfo:
 
     :ivar instance: the instance, as it was at the look-up
     :ivar host: the compute's ``server_proxyclient_address``; never the XML's listen address
-    :ivar port: TCP port from the live XML, 1 to 65535
+    :ivar port: TCP port from the live XML, 1 to 65535; 0 when it listens on a UNIX socket
     :ivar domain_id: libvirt's id of the running domain, new at every start: two
-        look-ups with equal ``domain_id`` and ``port`` saw the same QEMU process
+        look-ups with equal ``domain_id`` and :attr:`address` saw the same QEMU process
     :ivar security: what its VNC server has to offer before anybody is connected to it
+    :ivar path: absolute path of the UNIX socket where it listens, on this machine; empty when it has a TCP port
+    :ivar password: its VNC password, when that was asked for and libvirt tells one
     """
 
     instance: Instance
@@ -75,3 +79,10 @@ class ConnectInfo:
     port: int
     domain_id: int
     security: SecurityPolicy
+    path: str = ""
+    password: VncPassword | None = None
+
+    @property
+    def address(self) -> Address:
+        """Where to connect to."""
+        return SocketAddress(self.path) if self.path else TcpAddress(self.host, self.port)

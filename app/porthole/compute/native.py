@@ -125,19 +125,19 @@ class Connection:
         """Describe domains by uuid; None for one that is gone."""
         return {uuid: self.by_id(uuid) for uuid in ids}
 
-    def by_id(self, uuid: str) -> Report | None:
+    def by_id(self, uuid: str, *, with_password: bool = False) -> Report | None:
         """The domain of this uuid, or None."""
-        return self._report(lambda: self._conn.lookupByUUIDString(uuid))
+        return self._report(lambda: self._conn.lookupByUUIDString(uuid), with_password=with_password)
 
     def by_name(self, name: str) -> Report | None:
         """The domain with this ``<name>``, or None."""
         return self._report(lambda: self._conn.lookupByName(name))
 
-    def _report(self, look_up: Callable[[], libvirt.virDomain]) -> Report | None:
+    def _report(self, look_up: Callable[[], libvirt.virDomain], *, with_password: bool = False) -> Report | None:
         try:
             domain = look_up()
             # The XML first: the state that is reported is then never older than the port.
-            text = domain.XMLDesc(0)
+            text = _secure_xml(domain) if with_password else domain.XMLDesc(0)
             state, _ = domain.state()
         except libvirt.libvirtError as error:
             if error.get_error_code() == libvirt.VIR_ERR_NO_DOMAIN:
@@ -165,6 +165,20 @@ class Connection:
             problem=problem,
             unowned=parsed is not None and parsed.owner is None,
         )
+
+
+def _secure_xml(domain: libvirt.virDomain) -> str:
+    """The XML with its passwords (virDomainGetXMLDesc, VIR_DOMAIN_XML_SECURE); without, where libvirt denies them.
+
+    It denies them to read-only connections, and where polkit's rules do (org.libvirt.api.domain.read-secure). Guests
+    without a password have consoles all the same.
+    """
+    try:
+        return str(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE))
+    except libvirt.libvirtError as error:
+        if error.get_error_code() not in (libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_ACCESS_DENIED):
+            raise
+        return str(domain.XMLDesc(0))
 
 
 def addresses(host: str, port: int) -> list[str]:

@@ -60,6 +60,15 @@ def endpoint(uri: str) -> Endpoint | None:
     return Endpoint(transport, host, parts.port or _DEFAULT_PORTS[transport])
 
 
+def is_local(uri: str) -> bool:
+    """Whether a URI leads to the libvirt of this machine: it names no host, and no network.
+
+    :raises ValueError: it is malformed
+    """
+    parts = urllib.parse.urlsplit(uri)
+    return not parts.hostname and parts.scheme.partition("+")[2] in ("", "unix")
+
+
 def probe(where: Endpoint, addresses: list[str], timeout: float) -> None:
     """Check that a libvirt (or the SSH server before it) answers.
 

@@ -15,6 +15,8 @@ import libvirt
 from porthole.compute import owner
 from porthole.compute.model import PowerState
 from porthole.compute.owner import NOVA_NAMESPACES, Owner
+from porthole.proxy.address import MAX_PATH
+from porthole.proxy.rfb.password import VncPassword
 
 MAX_XML = 1 << 20
 """Characters of XML that are parsed; a domain with hundreds of disks has about 200,000."""
@@ -23,6 +25,9 @@ MAX_NAME = 255
 """Characters of a display name that are kept, which is Nova's own limit."""
 
 _MAX_PORT = 65535
+
+_MAX_DATE = 30
+"""Characters of a passwdValidTo that are kept; libvirt's have 19."""
 
 _POWER_STATES = {
     libvirt.VIR_DOMAIN_NOSTATE: PowerState.NOSTATE,
@@ -46,12 +51,16 @@ class DomainXMLError(ValueError):
 class Display:
     """What the XML says of a domain's VNC server.
 
-    :ivar port: its TCP port, 1 to 65535, or None when a browser's session cannot reach it
-    :ivar hint: a sentence for the person who asked, why there is no port; empty when there is one
+    :ivar port: its TCP port, 1 to 65535, or None when it has none
+    :ivar hint: a sentence for the person who asked, why it cannot be reached; empty when it can
+    :ivar path: the UNIX socket where it listens instead of a port; empty when it does not
+    :ivar password: its password, which libvirt tells only when it is asked for it (``VIR_DOMAIN_XML_SECURE``)
     """
 
     port: int | None
     hint: str
+    path: str = ""
+    password: VncPassword | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,24 +132,37 @@ def _nova_name(root: ElementTree.Element) -> str:
 
 
 def _display(root: ElementTree.Element) -> Display:
-    """The first VNC server of a TCP port; QEMU allows one VNC display, beside SPICE and others."""
-    hint = "The instance has no VNC display."
+    """The first VNC server of a TCP port, else of a UNIX socket; QEMU allows one, beside SPICE and others."""
+    found = Display(None, "The instance has no VNC display.")
     for graphics in root.iterfind("devices/graphics"):
         if graphics.get("type") != "vnc":
             continue
         listen = graphics.find("listen")
         if graphics.get("socket") or (listen is not None and listen.get("type") == "socket"):
-            hint = "The instance's VNC display listens on a UNIX socket of its compute host, not on a TCP port."
+            path = graphics.get("socket") or (listen.get("socket") if listen is not None else None) or ""
+            found = _on_socket(path, _password(graphics))
             continue
         # The attribute websocket is QEMU's own WebSocket port. It is not used: only RFB over TCP is relayed.
         port = _number(graphics, "port")
         if port is None or port == -1:
-            hint = "The instance's VNC display has no port at the moment."
+            found = found if found.path else Display(None, "The instance's VNC display has no port at the moment.")
         elif 1 <= port <= _MAX_PORT:
-            return Display(port, "")
+            return Display(port, "", password=_password(graphics))
         else:
             raise DomainXMLError(f"the domain's XML has the VNC port {port}")
-    return Display(None, hint)
+    return found
+
+
+def _on_socket(path: str, password: VncPassword | None) -> Display:
+    if path.startswith("/") and len(path.encode()) <= MAX_PATH:
+        return Display(None, "", path, password)
+    return Display(None, "The instance's VNC display listens on a UNIX socket whose path cannot be used.")
+
+
+def _password(graphics: ElementTree.Element) -> VncPassword | None:
+    """libvirt, "Domain XML format", element ``graphics``: passwd and passwdValidTo."""
+    secret = graphics.get("passwd")
+    return None if secret is None else VncPassword(secret, graphics.get("passwdValidTo", "")[:_MAX_DATE])
 
 
 def _number(element: ElementTree.Element, attribute: str) -> int | None:

@@ -56,7 +56,8 @@ VNC_OPTS: list[cfg.Opt] = [
         default=["vencrypt"],
         item_type=_AUTH_SCHEME,
         help="How VNC servers of computes may be secured, in order of preference: vencrypt is TLS with certificates on "
-        "both sides, none takes VNC without TLS.",
+        "both sides, with the guest's VNC password inside of it where it has one; vnc takes a VNC password without "
+        "TLS, none takes VNC without both.",
     ),
     cfg.StrOpt(
         "vencrypt_ca_certs",
@@ -171,6 +172,12 @@ LIBVIRT_OPTS: list[cfg.Opt] = [
         default=60.0,
         min=1.0,
         help="Seconds between full listings of a compute's instances, beside the events.",
+    ),
+    cfg.BoolOpt(
+        "allow_plain_tcp",
+        default=False,
+        help="Whether a connection_uri may be qemu+tcp, where anybody in between can read, change and answer all. For "
+        "tests.",
     ),
     cfg.StrOpt(
         "pkipath",

@@ -13,6 +13,7 @@ from typing import Any
 from oslo_config import cfg
 
 from porthole.config import files as config_files
+from porthole.config import libvirt_uri
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
 from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings
 
@@ -140,16 +141,11 @@ class _Reader:
     def _compute(self, name: str, pkipath: Path | None, auth_schemes: tuple[AuthScheme, ...]) -> ComputeSettings:
         group = COMPUTE_PREFIX + name
         uri = self._str(group, "connection_uri")
-        scheme = uri.partition("://")[0]
-        if "://" not in uri or not re.fullmatch(r"[a-z]+(\+[a-z]+)?", scheme):
-            raise self._error(
-                group, "connection_uri", f"is {uri!r}, which is no libvirt URI, for example qemu+tls://{name}/system."
-            )
+        problem = libvirt_uri.problem(uri, name, allow_plain_tcp=self._bool("libvirt", "allow_plain_tcp"))
+        if problem:
+            raise self._error(group, "connection_uri", problem)
         if pkipath is not None:
-            try:
-                uri = _with_pkipath(uri, pkipath)
-            except ValueError as error:
-                raise self._error(group, "connection_uri", f"is {uri!r}, which is no libvirt URI: {error}.") from None
+            uri = _with_pkipath(uri, pkipath)
         return ComputeSettings(
             name,
             uri,

@@ -11,9 +11,13 @@ Network = IPv4Network | IPv6Network
 
 
 class AuthScheme(StrEnum):
-    """How a compute's VNC servers may be secured; the words of ``auth_schemes``."""
+    """How a compute's VNC servers may be secured; the words of ``auth_schemes``.
+
+    Nova has ``vencrypt`` and ``none`` (nova/console/rfb/auth.py).
+    """
 
     VENCRYPT = "vencrypt"
+    VNC = "vnc"
     NONE = "none"
 
 
@@ -48,7 +52,7 @@ class Settings:
     """The whole configuration, checked. Times are seconds.
 
     Each field is the option of that name, or of that name after its group's (``libvirt_call_timeout``).
-    ``[libvirt] pkipath`` is part of the computes' URIs.
+    ``[libvirt] pkipath`` is part of the computes' URIs, and ``allow_plain_tcp`` says only which of these are taken.
     """
 
     my_ip: str

@@ -8,6 +8,7 @@ UpgradeRefused              the request gets an HTTP status and no session
 ├── ServiceStopping         this service admits nobody any more (503)
 ├── TargetUnreachable       the instance's VNC server does not accept (503)
 └── TargetInsecure          the way to it is not secured as the configuration wants it (502)
+    └── TargetLocked        it has a VNC password that is not known here, or wrong (502)
 FrameError                  the browser broke the protocol; closed with a code of RFC 6455 7.4.1
 """
 
@@ -114,6 +115,17 @@ class TargetInsecure(UpgradeRefused):
             "Tell your administrator: the log of this service says what is wrong."
         )
         self.why = why
+
+
+class TargetLocked(TargetInsecure):
+    """The VNC server wants a password, and the one that libvirt has is wrong or missing. ``why`` is for the log."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.args = (
+            "The screen of this instance is locked by a VNC password that this service does not have. "
+            "Tell your administrator: the log of this service says what is wrong.",
+        )
 
 
 class FrameError(Exception):

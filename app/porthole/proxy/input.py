@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from porthole.proxy.rfb.client_messages import ClientMessages, Mode
 from porthole.proxy.rfb.server import Opened
-from porthole.proxy.rfb.wire import SecurityType
 
 SHARED = b"\x01"
 """ClientInit's shared-flag (RFC 6143 7.3.1): others stay connected."""
 
 _RESPONSE_LENGTH = 16
-"""RFC 6143 7.2.2: the response to the challenge, which comes first when the VNC server asks for a password."""
+"""RFC 6143 7.2.2: the response to the challenge, which comes first when the browser is asked for a password."""
 
 
 class BrowserInput:
@@ -26,7 +25,7 @@ class BrowserInput:
     def __init__(self, mode: Mode, opened: Opened) -> None:
         self._mode = mode
         self._messages = ClientMessages(mode)
-        self._response = _RESPONSE_LENGTH if opened.security is SecurityType.VNC_AUTH else 0
+        self._response = _RESPONSE_LENGTH if opened.asks_browser else 0
         self._initialised = False
 
     @property

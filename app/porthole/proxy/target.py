@@ -11,9 +11,11 @@ from gevent import ssl
 from gevent.socket import create_connection, socket
 
 from porthole.proxy import tls
-from porthole.proxy.errors import TargetInsecure, TargetUnreachable
+from porthole.proxy.address import Address, SocketAddress
+from porthole.proxy.errors import TargetInsecure, TargetLocked, TargetUnreachable
 from porthole.proxy.rfb.conversation import Conversation
-from porthole.proxy.rfb.errors import RfbError, SecurityMismatch
+from porthole.proxy.rfb.errors import PasswordRefused, RfbError, SecurityMismatch
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.rfb.server import Opened, open_server
 
@@ -52,40 +54,69 @@ class _OutOfTime(BaseException):
     """The time for all together is over."""
 
 
-def connect(host: str, port: int, timeout: float, policy: SecurityPolicy, context: ssl.SSLContext | None) -> Target:
+def connect(
+    address: Address,
+    timeout: float,
+    policy: SecurityPolicy,
+    context: ssl.SSLContext | None,
+    password: VncPassword | None = None,
+) -> Target:
     """Connect to a VNC server, which speaks first (RFC 6143 7.1.1), and go through the opening up to its end.
 
     A compute that vanishes later is noticed within about a minute.
 
-    :param host: the compute's ``server_proxyclient_address``
-    :param port: TCP port
+    :param address: a port at the compute's ``server_proxyclient_address``, or a socket of this machine
     :param timeout: seconds for all together: looking up the name, each address that it has, the opening with TLS
     :param policy: what the VNC server has to offer
     :param context: our side of TLS
+    :param password: the guest's VNC password, None when libvirt tells none
     :raises TargetUnreachable: refused, no route, not accepted in time, silent, or no VNC server that lets us in
     :raises TargetInsecure: its security types or its certificate are not what the policy wants
+    :raises TargetLocked: it wants another password than this one
     """
     end = time.monotonic() + timeout
     while True:
-        target = _connected(host, port, max(0.0, end - time.monotonic()))
+        target = _connected(address, max(0.0, end - time.monotonic()))
         if _greets(target, min(GREETING_TIMEOUT, max(0.0, end - time.monotonic()))):
-            return _Opening(target, policy, context, f"{host} port {port}").run(end, timeout)
+            return _Opening(target, policy, context, password, str(address)).run(end, timeout)
         target.close()
         if time.monotonic() + PAUSE >= end:
-            raise TargetUnreachable(f"{host} port {port}: accepted, and said nothing within {timeout:g} s")
+            raise TargetUnreachable(f"{address}: accepted, and said nothing within {timeout:g} s")
         gevent.sleep(PAUSE)
 
 
-def _connected(host: str, port: int, timeout: float) -> socket:
+def _connected(address: Address, timeout: float) -> socket:
     try:
         with gevent.Timeout(timeout, TimeoutError("timed out")):
-            target = create_connection((host, port), timeout=timeout)
+            if isinstance(address, SocketAddress):
+                return _connected_to_socket(address.path)
+            target = create_connection((address.host, address.port), timeout=timeout)
+    except PermissionError as error:
+        what = ": the user of this service may not open it" if isinstance(address, SocketAddress) else ""
+        raise TargetUnreachable(f"{address}: {error}{what}") from None
     except OSError as error:
-        raise TargetUnreachable(f"{host} port {port}: {error}") from None
+        raise TargetUnreachable(f"{address}: {error}") from None
     target.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE.items():
         target.setsockopt(stdlib_socket.IPPROTO_TCP, option, value)
     return target
+
+
+def _connected_to_socket(path: str) -> socket:
+    """Connect to a UNIX socket; what bounds it is the caller's timeout."""
+    target = socket(stdlib_socket.AF_UNIX, stdlib_socket.SOCK_STREAM)
+    try:
+        # A full backlog is told at once (unix(7), EAGAIN); gevent would ask again and again without a pause.
+        target.settimeout(0.0)
+        while True:
+            try:
+                target.connect(path)
+                return target
+            except BlockingIOError:
+                gevent.sleep(PAUSE)
+    except BaseException:
+        target.close()
+        raise
 
 
 def _greets(target: socket, timeout: float) -> bool:
@@ -100,14 +131,22 @@ def _greets(target: socket, timeout: float) -> bool:
 class _Opening:
     """The conversation with one VNC server, over its socket.
 
-    :param connection: plain TCP; closed when it fails
-    :param where: host and port, for the log
+    :param connection: without TLS; closed when it fails
+    :param where: its address, for the log
     """
 
-    def __init__(self, connection: socket, policy: SecurityPolicy, context: ssl.SSLContext | None, where: str) -> None:
+    def __init__(
+        self,
+        connection: socket,
+        policy: SecurityPolicy,
+        context: ssl.SSLContext | None,
+        password: VncPassword | None,
+        where: str,
+    ) -> None:
         self._connection = connection
         self._policy = policy
         self._context = context
+        self._password = password
         self._where = where
         self._is_tls = False
 
@@ -117,7 +156,7 @@ class _Opening:
         :param end: when it has to be over, in the time of ``time.monotonic``
         :param timeout: the seconds that this came from
         """
-        conversation = open_server(self._policy)
+        conversation = open_server(self._policy, self._password)
         try:
             with gevent.Timeout(max(0.0, end - time.monotonic()), _OutOfTime):
                 self._converse(conversation)
@@ -145,6 +184,8 @@ class _Opening:
                     conversation.feed(self._received(conversation))
             except SecurityMismatch as error:
                 raise self._insecure(str(error)) from None
+            except PasswordRefused as error:
+                raise TargetLocked(f"{self._where}: {error}") from None
             except RfbError as error:
                 raise self._unreachable(str(error)) from None
             except OSError as error:

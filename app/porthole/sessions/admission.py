@@ -23,7 +23,7 @@ from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.consoleauth.errors import TokenError, TokenInvalid
 from porthole.consoleauth.tokens import Claims, ConsoleAuth
 from porthole.proxy import target
-from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable
+from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetLocked, TargetUnreachable
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.records import Recorded
@@ -35,11 +35,19 @@ from porthole.state.rows import SessionRow
 
 log = structlog.get_logger("porthole.sessions")
 
+_WHAT = {
+    TargetUnreachable: "VNC server unreachable",
+    TargetInsecure: "VNC server not secure",
+    TargetLocked: "VNC password not accepted",
+}
+
 
 class InstanceSource(Protocol):
     """What is asked about instances (:class:`porthole.compute.computes.Computes`)."""
 
-    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool]) -> ConnectInfo:
+    def connect_info(
+        self, instance_id: str, may_see: Callable[[Instance], bool], *, with_password: bool = False
+    ) -> ConnectInfo:
         """Where its VNC server is now; one that may not be seen is as one that does not exist."""
 
     def power_state(self, instance_id: str) -> PowerState | None:
@@ -168,7 +176,7 @@ class Admission:
             raise TokenInvalid
         return principal
 
-    def _look_up(self, claims: Claims) -> ConnectInfo:
+    def _look_up(self, claims: Claims, *, with_password: bool = False) -> ConnectInfo:
         """Where the instance is now, if its user may open it: the user, the rules and the owner as they are now.
 
         :raises ComputeError: it is gone, or the user may not see it, which is the same; or it has no screen
@@ -178,7 +186,7 @@ class Admission:
         def may_see(instance: Instance) -> bool:
             return self._policy.may(self._principal(claims), Action.SHOW_INSTANCE, instance)
 
-        info = self._instances.connect_info(claims.instance_id, may_see)
+        info = self._instances.connect_info(claims.instance_id, may_see, with_password=with_password)
         for action in needed(claims):
             self._policy.enforce(self._principal(claims), action, info.instance)
         return info
@@ -225,19 +233,23 @@ class Admission:
         tell_refusal(self._audit, error, self._code_of(error), claims, client, origin)
 
     def _reach(self, claims: Claims) -> tuple[ConnectInfo, target.Target]:
-        """Connect, then look again: only a QEMU that had the port before and after had it in between."""
-        info = self._look_up(claims)
+        """Connect, then look again: only a QEMU that had the port before and after had it in between.
+
+        The password is asked for the first time alone: the session keeps the second answer, which is without it.
+        """
+        info = self._look_up(claims, with_password=True)
         try:
-            connection = target.connect(info.host, info.port, self._connect_timeout, info.security, self._vnc_tls)
+            connection = target.connect(
+                info.address, self._connect_timeout, info.security, self._vnc_tls, info.password
+            )
         except (TargetUnreachable, TargetInsecure) as error:
-            what = "VNC server unreachable" if isinstance(error, TargetUnreachable) else "VNC server not secure"
-            log.warning(what, instance=claims.instance_id, compute=info.instance.compute, why=error.why)
+            log.warning(_WHAT[type(error)], instance=claims.instance_id, compute=info.instance.compute, why=error.why)
             raise
         try:
             again = self._look_up(claims)
-            if (again.host, again.port, again.domain_id) != (info.host, info.port, info.domain_id):
+            if (again.address, again.domain_id) != (info.address, info.domain_id):
                 raise TargetUnreachable("the instance was started anew while the connection was made")
         except BaseException:
             connection.socket.close()
             raise
-        return info, connection
+        return again, connection

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime
-import shutil
 import struct
 import time
 from collections.abc import Callable
@@ -11,74 +10,22 @@ from pathlib import Path
 
 import pytest
 import websocket
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from tests.certificates import Authority, make_certificate
+from tests.certificates import make_certificate
 from tests.hosts import ComputeHost, Guest, Network
 from tests.hosts.screen import is_up
 from tests.service import Appliance
-from tests.service.tap import tap
+from tests.service.pki import Pki
+from tests.service.tap import DATA, HANDSHAKE, tap, tls_records
 
 Hosts = tuple[ComputeHost, ComputeHost]
 Eventually = Callable[[Callable[[], object]], None]
 Start = Callable[..., Appliance]
 
-HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, DATA = 22, 21, 20, 23
-
-
-class Pki:
-    """An authority, the appliance's certificate, and folders of computes' certificates as QEMU wants them."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self.authority = Authority(folder / "ca")
-        self.stranger = Authority(folder / "stranger", "Stranger")
-        self.client = self.authority.issue("client", usage=ExtendedKeyUsageOID.CLIENT_AUTH)
-        self.stranger_client = self.stranger.issue("client", usage=ExtendedKeyUsageOID.CLIENT_AUTH)
-
-    def compute(
-        self,
-        kind: str,
-        *names: str,
-        good_for: datetime.timedelta = datetime.timedelta(days=1),
-        issuer: Authority | None = None,
-    ) -> Path:
-        """The folder of a compute. QEMU starts with a certificate of its own authority alone."""
-        folder = self._folder / kind
-        folder.mkdir(exist_ok=True)
-        issuer = issuer or self.authority
-        cert, key = issuer.issue(kind, *names, good_for=good_for)
-        shutil.copy(issuer.certificate, folder / "ca-cert.pem")
-        shutil.copy(cert, folder / "server-cert.pem")
-        shutil.copy(key, folder / "server-key.pem")
-        return folder
-
-    def options(self, schemes: str = "vencrypt", client: tuple[Path, Path] | None = None) -> dict[str, object]:
-        """The appliance's ``[vnc]``."""
-        cert, key = client or self.client
-        return {
-            "auth_schemes": schemes,
-            "vencrypt_ca_certs": self.authority.certificate,
-            "vencrypt_client_cert": cert,
-            "vencrypt_client_key": key,
-        }
-
 
 @pytest.fixture(scope="module")
 def pki(tmp_path_factory: pytest.TempPathFactory) -> Pki:
     return Pki(tmp_path_factory.mktemp("pki"))
-
-
-def records(data: bytes) -> list[int]:
-    """The types of the TLS records that it is made of, with nothing in between (RFC 8446 5.1); the last may be cut."""
-    found = []
-    while data:
-        kind, major, length = struct.unpack("!BBxH", data[:5].ljust(5, b"\0"))
-        assert kind in (HANDSHAKE, ALERT, CHANGE_CIPHER_SPEC, DATA)
-        assert major == 3
-        found.append(kind)
-        data = data[5 + length :]
-    return found
 
 
 def refusal(appliance: Appliance, guest: Guest) -> tuple[int, str, str]:
@@ -123,7 +70,7 @@ class TestPicture:
         assert wire.from_client.startswith(ours)
         assert wire.from_server.startswith(theirs)
         for data in (bytes(wire.from_client[len(ours) :]), bytes(wire.from_server[len(theirs) :])):
-            kinds = records(data)
+            kinds = tls_records(data)
             assert kinds[0] == HANDSHAKE
             assert kinds[-1] == DATA
         assert b"QEMU (web-1)" not in wire.from_server

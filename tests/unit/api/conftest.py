@@ -108,7 +108,9 @@ class MadeUpComputes:
             raise InstanceAmbiguous(id_or_name, tuple(sorted(i.id for i in found)))
         return found[0]
 
-    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool] = lambda _: True) -> ConnectInfo:
+    def connect_info(
+        self, instance_id: str, may_see: Callable[[Instance], bool] = lambda _: True, *, with_password: bool = False
+    ) -> ConnectInfo:
         self.before_the_connect()
         instance = self.find(instance_id, may_see)
         self._unless_down(instance.compute)

@@ -88,6 +88,16 @@ def test_a_token_of_an_instance_without_a_console_is_404(api: Api) -> None:
     assert _look_up(api, api.token(WEB)).status_code == 404
 
 
+def test_a_token_of_one_whose_screen_has_no_address_is_404(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = api.token(WEB)
+    info = replace(api.computes.connect_info(WEB.id), port=0, path="/run/vnc.sock")
+    monkeypatch.setattr(api.computes, "connect_info", lambda *_: info)
+    answer = _look_up(api, token)
+
+    assert answer.status_code == 404
+    assert "/run" not in answer.text
+
+
 def test_it_is_503_while_the_compute_does_not_answer(api: Api) -> None:
     api.computes.down.add("compute-b")
 

@@ -18,6 +18,8 @@ from porthole.compute import (
 )
 from porthole.compute.computes import Computes, as_uuid
 from porthole.config import AuthScheme, ComputeSettings
+from porthole.proxy.address import SocketAddress
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 
 from .conftest import MakeComputes, MakeNode, domain_xml
@@ -78,7 +80,78 @@ def test_the_first_request_waits_for_the_first_connection(make_computes: MakeCom
     assert make_computes(c1=make_node(domain_xml("web", id_=A))).connect_info(A).port == 5901
 
 
-@pytest.mark.parametrize("graphics", ["", "<graphics type='vnc' port='-1'/>", "<graphics type='vnc' socket='/x'/>"])
+SECRET = "<graphics type='vnc' port='5901' autoport='no' passwd='s3cret'/>"
+
+
+def test_the_vnc_password_is_there_when_it_is_asked_for_and_nothing_keeps_it(
+    make_computes: MakeComputes, make_node: MakeNode
+) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A, graphics=SECRET)))
+
+    assert computes.connect_info(A).password is None
+    assert computes.connect_info(A, with_password=True).password == VncPassword("s3cret")
+    assert computes.connect_info(A).password is None
+    assert "s3cret" not in repr(computes.connect_info(A, with_password=True))
+    assert "s3cret" not in repr(computes.listing())
+
+
+def test_one_that_was_changed_is_the_new_one_at_the_next_connect(
+    make_computes: MakeComputes, shared_host: libvirt.virConnect
+) -> None:
+    computes = make_computes(c1="test:///default")
+    for secret in ("first", "second"):
+        domain = shared_host.createXML(domain_xml("web", id_=A, graphics=SECRET.replace("s3cret", secret)))
+        assert computes.connect_info(A, with_password=True).password == VncPassword(secret)
+        domain.destroy()
+
+
+@pytest.mark.parametrize("code", [libvirt.VIR_ERR_OPERATION_DENIED, libvirt.VIR_ERR_ACCESS_DENIED])
+def test_where_libvirt_tells_no_passwords_there_are_consoles_without(
+    make_computes: MakeComputes, make_node: MakeNode, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A, graphics=SECRET)))
+    described = libvirt.virDomain.XMLDesc
+
+    def denied(domain: libvirt.virDomain, flags: int = 0) -> str:
+        if flags & libvirt.VIR_DOMAIN_XML_SECURE:
+            error = libvirt.libvirtError("denied")
+            error.err = (code, 0, "access denied", 2, None, None, None, 0, 0)
+            raise error
+        return str(described(domain, flags))
+
+    monkeypatch.setattr(libvirt.virDomain, "XMLDesc", denied)
+
+    info = computes.connect_info(A, with_password=True)
+
+    assert (info.port, info.password) == (5901, None)
+
+
+SOCKET = "<graphics type='vnc' socket='/run/vnc.sock'/>"
+
+
+def test_a_display_on_a_unix_socket_of_this_machine_has_its_path(
+    make_computes: MakeComputes, make_node: MakeNode
+) -> None:
+    info = make_computes(c1=make_node(domain_xml("web", id_=A, graphics=SOCKET))).connect_info(A)
+
+    assert info.address == SocketAddress("/run/vnc.sock")
+    assert info.port == 0
+
+
+@pytest.mark.parametrize("uri", ["qemu+tls://c1/system", "qemu+ssh://c1/session", "qemu://localhost/system"])
+def test_on_one_of_another_machine_it_cannot_be_reached(
+    make_computes: MakeComputes, make_node: MakeNode, uri: str
+) -> None:
+    computes = make_computes(c1=make_node(domain_xml("web", id_=A, graphics=SOCKET)))
+    assert computes.wait_until_asked(30)
+    computes._computes[0]._uri = uri
+
+    with pytest.raises(ConsoleTypeUnavailable, match="which is another machine") as caught:
+        computes.connect_info(A)
+    assert "/run/vnc.sock" not in str(caught.value)
+
+
+@pytest.mark.parametrize("graphics", ["", "<graphics type='vnc' port='-1'/>", "<graphics type='vnc' socket='x'/>"])
 def test_without_a_vnc_port_the_console_type_is_unavailable(
     make_computes: MakeComputes, make_node: MakeNode, graphics: str
 ) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from porthole.compute import PowerState
 from porthole.compute.xml import MAX_NAME, MAX_XML, DomainXMLError, parse, power_state
+from porthole.proxy.rfb.password import VncPassword
 
 UUID = "7b1b4f4e-2a57-4d5b-9c39-0d9a1f3f8a10"
 
@@ -48,8 +49,11 @@ def test_the_port_is_that_of_the_vnc_display(graphics: str, port: int) -> None:
         ("<graphics type='vnc' port='-1' autoport='yes'/>", "no port at the moment"),
         ("<graphics type='vnc' websocket='5700'/>", "no port at the moment"),
         ("<graphics type='vnc' port='-1'><listen type='none'/></graphics>", "no port at the moment"),
-        ("<graphics type='vnc' socket='/run/vnc.sock'/>", "UNIX socket"),
-        ("<graphics type='vnc'><listen type='socket' socket='/run/vnc.sock'/></graphics>", "UNIX socket"),
+        ("<graphics type='vnc' socket='vnc.sock'/>", "UNIX socket whose path cannot be used"),
+        ("<graphics type='vnc' socket='@abstract'/>", "UNIX socket whose path cannot be used"),
+        (f"<graphics type='vnc' socket='/{'x' * 107}'/>", "UNIX socket whose path cannot be used"),
+        (f"<graphics type='vnc' socket='/{'ä' * 54}'/>", "UNIX socket whose path cannot be used"),
+        ("<graphics type='vnc'><listen type='socket'/></graphics>", "UNIX socket whose path cannot be used"),
     ],
 )
 def test_without_a_port_there_is_a_sentence_that_says_why(graphics: str, says: str) -> None:
@@ -64,6 +68,44 @@ def test_without_a_port_there_is_a_sentence_that_says_why(graphics: str, says: s
 def test_a_port_that_cannot_be_one_is_an_error(port: str) -> None:
     with pytest.raises(DomainXMLError):
         parse(xml(f"<graphics type='vnc' port='{port}'/>"))
+
+
+@pytest.mark.parametrize(
+    "graphics",
+    [
+        "<graphics type='vnc' socket='/run/vnc.sock'/>",
+        "<graphics type='vnc'><listen type='socket' socket='/run/vnc.sock'/></graphics>",
+        "<graphics type='vnc' socket='/run/vnc.sock'><listen type='socket' socket='/run/vnc.sock'/></graphics>",
+        "<graphics type='vnc' socket='/run/vnc.sock'/><graphics type='vnc' port='-1'/>",
+    ],
+)
+def test_a_display_on_a_unix_socket_has_its_path_instead(graphics: str) -> None:
+    display = parse(xml(graphics)).display
+
+    assert (display.path, display.port, display.hint) == ("/run/vnc.sock", None, "")
+
+
+@pytest.mark.parametrize("where", ["port='5900'", "socket='/run/vnc.sock'"])
+def test_the_password_is_that_of_the_display(where: str) -> None:
+    display = parse(
+        xml(f"<graphics type='vnc' {where} passwd='s3cr&quot;t' passwdValidTo='2030-01-02T03:04:05'/>")
+    ).display
+
+    assert display.password == VncPassword('s3cr"t', "2030-01-02T03:04:05")
+
+
+@pytest.mark.parametrize(
+    ("attribute", "password"), [("", None), ("passwd=''", VncPassword("")), ("passwdValidTo='x'", None)]
+)
+def test_no_password_is_not_an_empty_one(attribute: str, password: VncPassword | None) -> None:
+    assert parse(xml(f"<graphics type='vnc' port='5900' {attribute}/>")).display.password == password
+
+
+def test_what_is_printed_of_it_is_without_the_password() -> None:
+    domain = parse(xml("<graphics type='vnc' port='5900' passwd='s3cret' passwdValidTo='2030-01-02T03:04:05'/>"))
+
+    assert "s3cret" not in f"{domain} {domain!r}"
+    assert "2030" in repr(domain)
 
 
 # --- names

@@ -8,7 +8,7 @@ import gevent
 import pytest
 from gevent.server import StreamServer
 
-from porthole.compute.probe import Endpoint, ProbeError, endpoint, probe
+from porthole.compute.probe import Endpoint, ProbeError, endpoint, is_local, probe
 
 Serve = Callable[[Callable[[gevent.socket.socket], None]], int]
 
@@ -32,6 +32,25 @@ Serve = Callable[[Callable[[gevent.socket.socket], None]], int]
 )
 def test_endpoint_of_a_uri(uri: str, where: Endpoint | None) -> None:
     assert endpoint(uri) == where
+
+
+@pytest.mark.parametrize(
+    ("uri", "local"),
+    [
+        ("qemu:///system", True),
+        ("qemu:///session", True),
+        ("qemu+unix:///session?socket=/run/x", True),
+        ("test:///default", True),
+        ("qemu+tcp:///system", False),
+        ("qemu+tls://c1/system", False),
+        ("qemu://localhost/system", False),
+        ("qemu+ssh://c1/session", False),
+        ("qemu+ext:///system?command=/bin/x", False),
+        ("qemu+unix://c1/system", False),
+    ],
+)
+def test_a_uri_without_host_and_network_is_of_this_machine(uri: str, local: bool) -> None:
+    assert is_local(uri) is local
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ INPUTS = 3000
     ("name", "errors"),
     [
         ("CLIENT_MESSAGES", {"ClientMessageError"}),
-        ("SERVER", {"ProtocolBroken", "PeerRefused", "SecurityMismatch"}),
+        ("SERVER", {"ProtocolBroken", "PeerRefused", "PasswordRefused", "SecurityMismatch"}),
         ("FRAMES", {"FrameError"}),
     ],
 )

@@ -13,6 +13,7 @@ from porthole.proxy.rfb.wire import SecurityType, Version
 
 NONE = Opened(Version.V3_8, SecurityType.NONE)
 VNC_AUTH = Opened(Version.V3_8, SecurityType.VNC_AUTH)
+ANSWERED = Opened(Version.V3_8, SecurityType.VNC_AUTH, answered=True)
 KEY = struct.pack("!BBxxI", 4, 1, ord("a"))
 UPDATE = struct.pack("!BBHHHH", 3, 0, 0, 0, 16, 16)
 RESPONSE = bytes(range(16))
@@ -27,6 +28,9 @@ def fed(mode: Mode, opened: Opened, data: bytes, size: int) -> tuple[bytes, int]
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
 class TestInPieces:
+    def test_no_response_is_awaited_where_the_challenge_was_answered(self, size: int) -> None:
+        assert fed(Mode.VIEW, ANSWERED, b"\0" + KEY + UPDATE, size) == (b"\1" + UPDATE, 1)
+
     @pytest.mark.parametrize("shared", [b"\0", b"\1", b"\4"])
     def test_a_view_shares_the_screen_whatever_it_says_and_only_asks_for_the_picture(
         self, size: int, shared: bytes

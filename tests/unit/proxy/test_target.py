@@ -16,7 +16,9 @@ from gevent import socket, ssl
 
 from porthole.config import AuthScheme, ConfigError
 from porthole.proxy import target, tls
-from porthole.proxy.errors import TargetInsecure, TargetUnreachable
+from porthole.proxy.address import SocketAddress, TcpAddress
+from porthole.proxy.errors import TargetInsecure, TargetLocked, TargetUnreachable
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.rfb.wire import SecurityType
 from porthole.proxy.target import Target
@@ -25,6 +27,7 @@ from tests.certificates import Authority
 VERSION = b"RFB 003.008\n"
 OK = bytes(4)
 PLAIN = SecurityPolicy((AuthScheme.NONE,), "c1.example")
+PASSWORDS = SecurityPolicy((AuthScheme.VNC,), "c1.example")
 SECURE = SecurityPolicy((AuthScheme.VENCRYPT,), "c1.example")
 
 Serve = Callable[[socket.socket], None]
@@ -44,8 +47,9 @@ def connect(
     policy: SecurityPolicy = PLAIN,
     context: ssl.SSLContext | None = None,
     timeout: float = 5,
+    password: VncPassword | None = None,
 ) -> Target:
-    return target.connect("127.0.0.1", listener.getsockname()[1], timeout, policy, context)
+    return target.connect(TcpAddress("127.0.0.1", listener.getsockname()[1]), timeout, policy, context, password)
 
 
 @contextlib.contextmanager
@@ -107,7 +111,7 @@ class TestWithoutTls:
             connection.recv(100)
 
         with serving(listener, serve):
-            connected = connect(listener)
+            connected = connect(listener, PASSWORDS)
             with connected.socket as connection:
                 assert connected.opened.security is SecurityType.VNC_AUTH
                 assert read(connection, 16) == bytes(16), "the challenge is for the browser"
@@ -127,6 +131,120 @@ class TestWithoutTls:
         assert kept[0].recv(1) == b"", "the first one was closed"
         for one in kept:
             one.close()
+
+
+class TestSockets:
+    """A VNC server on a UNIX socket of this machine."""
+
+    @pytest.fixture
+    def path(self, tmp_path: Path) -> str:
+        return str(tmp_path / "vnc.sock")
+
+    @pytest.fixture
+    def socket_listener(self, path: str) -> Iterator[socket.socket]:
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(path)
+            listening.listen(1)
+            yield listening
+
+    def test_it_is_opened_as_one_on_a_port_is(self, socket_listener: socket.socket, path: str) -> None:
+        def serve(connection: socket.socket) -> None:
+            let_in(connection)
+            connection.sendall(b"early")
+            read(connection, 1)
+
+        with serving(socket_listener, serve):
+            connected = target.connect(SocketAddress(path), 5, PLAIN, None)
+            with connected.socket as connection:
+                assert connected.opened.security is SecurityType.NONE
+                assert read(connection, 5) == b"early"
+                connection.sendall(b"\1")
+
+    def test_with_tls_the_name_in_the_certificate_counts_as_elsewhere(
+        self, socket_listener: socket.socket, path: str, authorities: Authorities
+    ) -> None:
+        with serving(socket_listener, tls_server(authorities)):
+            connected = target.connect(SocketAddress(path), 5, SECURE, authorities.context())
+            with connected.socket as connection:
+                assert read(connection, 5) == b"early"
+            wrong = SecurityPolicy((AuthScheme.VENCRYPT,), "c2.example")
+            with pytest.raises(TargetInsecure) as caught:
+                target.connect(SocketAddress(path), 5, wrong, authorities.context())
+        assert caught.value.why.startswith(f"socket {path}: TLS failed: its certificate is not accepted")
+
+    def test_one_that_is_gone(self, path: str) -> None:
+        with pytest.raises(TargetUnreachable) as caught:
+            target.connect(SocketAddress(path), 5, PLAIN, None)
+        assert caught.value.why == f"socket {path}: [Errno 2] No such file or directory"
+        assert path not in str(caught.value)
+
+    def test_one_that_this_user_may_not_open(self, path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def denied(_self: socket.socket, _address: str) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(socket.socket, "connect", denied)  # root may open all there are
+        with pytest.raises(TargetUnreachable) as caught:
+            target.connect(SocketAddress(path), 5, PLAIN, None)
+        assert caught.value.why.endswith("Permission denied: the user of this service may not open it")
+
+    def test_one_that_takes_nobody_at_the_moment_is_tried_again_and_not_in_a_tight_loop(
+        self, socket_listener: socket.socket, path: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fillers = [socket.socket(socket.AF_UNIX) for _ in range(8)]
+        for filler in fillers:
+            filler.settimeout(0.0)
+            with contextlib.suppress(BlockingIOError):
+                filler.connect(path)
+        tries = []
+        connect_ = socket.socket.connect
+
+        def counted(self: socket.socket, address: str) -> None:
+            tries.append(address)
+            connect_(self, address)
+
+        monkeypatch.setattr(socket.socket, "connect", counted)
+        with pytest.raises(TargetUnreachable) as caught:
+            target.connect(SocketAddress(path), 0.5, PLAIN, None)
+        assert caught.value.why == f"socket {path}: timed out"
+        assert 1 < len(tries) <= 15
+        for filler in fillers:
+            filler.close()
+
+
+class TestPassword:
+    """The challenge is answered before the browser has its 101."""
+
+    @staticmethod
+    def asking(listening: socket.socket, result: bytes) -> contextlib.AbstractContextManager[None]:
+        """A VNC server whose guest's password is COW."""
+        challenge = bytes(range(16))
+
+        def serve(connection: socket.socket) -> None:
+            connection.sendall(VERSION + b"\1\2")
+            read(connection, 13)
+            connection.sendall(challenge)
+            if read(connection, 16) == VncPassword("COW").answer(challenge):
+                connection.sendall(OK + b"early")
+            else:
+                connection.sendall(result)
+            connection.recv(100)
+
+        return serving(listening, serve)
+
+    def test_the_right_one(self, listener: socket.socket) -> None:
+        with self.asking(listener, b""):
+            connected = connect(listener, PASSWORDS, password=VncPassword("COW"))
+            with connected.socket as connection:
+                assert not connected.opened.asks_browser
+                assert read(connection, 5) == b"early"
+
+    @pytest.mark.parametrize("reason", [b"\0\0\0\3bad", b"\xff\xff\xff\xff"])
+    def test_a_wrong_one_is_told_without_it(self, listener: socket.socket, reason: bytes) -> None:
+        with self.asking(listener, b"\0\0\0\1" + reason), pytest.raises(TargetLocked) as caught:
+            connect(listener, PASSWORDS, password=VncPassword("s3cret"))
+        assert "it does not accept the VNC password that libvirt has for the guest" in caught.value.why
+        assert "s3cret" not in caught.value.why
+        assert str(caught.value).startswith("The screen of this instance is locked by a VNC password")
 
 
 class TestUnreachable:

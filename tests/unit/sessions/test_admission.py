@@ -24,9 +24,11 @@ from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import CONSOLE_SALT, ConsoleAuth
 from porthole.metrics import Metrics
-from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetUnreachable, TooManySessions
+from porthole.proxy import target
+from porthole.proxy.errors import OriginRefused, TargetInsecure, TargetLocked, TargetUnreachable, TooManySessions
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.origin import OriginPolicy
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.upgrade import resume_hash
 from porthole.sessions.admission import Admission, Described
@@ -86,20 +88,27 @@ class Instances:
         self.domain_id, self.port = 1, port
         self.schemes: tuple[AuthScheme, ...] = (AuthScheme.NONE,)
         self.asked = 0
+        self.asked_for_password: list[bool] = []
+        self.password: VncPassword | None = None
         self.instance = INSTANCE
         self.error: Exception | None = None
         self.before_the_second_answer: Callable[[], None] = lambda: None
 
-    def connect_info(self, instance_id: str, may_see: Callable[[Instance], bool]) -> ConnectInfo:
+    def connect_info(
+        self, instance_id: str, may_see: Callable[[Instance], bool], *, with_password: bool = False
+    ) -> ConnectInfo:
         assert instance_id == ID
         self.asked += 1
+        self.asked_for_password.append(with_password)
         if self.asked % 2 == 0:
             self.before_the_second_answer()
         if self.error is not None:
             raise self.error
         if not may_see(self.instance):
             raise InstanceNotFound(instance_id)
-        return ConnectInfo(self.instance, "127.0.0.1", self.port, self.domain_id, SecurityPolicy(self.schemes, "c1"))
+        password = self.password if with_password else None
+        security = SecurityPolicy(self.schemes, "c1")
+        return ConnectInfo(self.instance, "127.0.0.1", self.port, self.domain_id, security, password=password)
 
     def power_state(self, instance_id: str) -> PowerState | None:
         assert instance_id == ID
@@ -310,6 +319,42 @@ class TestOwners:
         world.vnc.stop()
         world.audited.recorder.close()
         world.store.close()
+
+
+class TestPassword:
+    def test_it_is_asked_for_at_the_connect_alone_and_the_session_does_not_have_it(self, world: World) -> None:
+        world.instances.password = VncPassword("s3cret")
+        world.describe(world.issued.token)
+        session = world.admission.admit(world.request())
+        assert world.instances.asked_for_password == [False, True, False]
+        assert session.info.password is None
+        session.target.socket.close()
+        session.ended(None)
+
+    @pytest.mark.parametrize(
+        ("error", "event"),
+        [
+            (TargetLocked("c1: wrong"), "VNC password not accepted"),
+            (TargetInsecure("c1: no TLS"), "VNC server not secure"),
+            (TargetUnreachable("c1: silent"), "VNC server unreachable"),
+        ],
+    )
+    def test_each_refusal_of_the_vnc_server_has_its_own_line(
+        self, world: World, monkeypatch: pytest.MonkeyPatch, error: TargetInsecure | TargetUnreachable, event: str
+    ) -> None:
+        given = []
+
+        def refuse(*arguments: object) -> None:
+            given.append(arguments[-1])
+            raise error
+
+        monkeypatch.setattr(target, "connect", refuse)
+        world.instances.password = VncPassword("s3cret")
+        with structlog.testing.capture_logs() as lines:
+            world.refused(type(error))
+        (line,) = lines
+        assert (line["event"], line["why"]) == (event, error.why)
+        assert given == [VncPassword("s3cret")]
 
 
 class TestPortReuse:

@@ -29,6 +29,9 @@ def show(services: Services, token: str) -> Response:
         claims = services.console_auth.check(token)
         # That of an instance that it may not be asked for is as one that nobody has.
         target = services.computes.connect_info(claims.instance_id, _may_ask(services))
+        if target.path:
+            # A UNIX socket of this machine: there is no address for who asks.
+            raise ConsoleTypeUnavailable(claims.console_type)
     except (TokenError, InstanceNotFound, InstanceNotRunning, ConsoleTypeUnavailable):
         # Nova forgets the tokens of an instance that has no console any more.
         raise RequestError(404, "Token not found") from None

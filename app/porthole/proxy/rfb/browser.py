@@ -14,7 +14,7 @@ def open_browser(opened: Opened) -> Conversation[None]:
 
     :param opened: what was agreed on there
     """
-    if opened.security is SecurityType.VNC_AUTH:
+    if opened.asks_browser:
         # What follows is the VNC server's own, so the version has to be the same.
         return Conversation(_steps(opened.version, SecurityType.VNC_AUTH))
     return Conversation(_steps(Version.V3_8, SecurityType.NONE))

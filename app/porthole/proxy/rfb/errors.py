@@ -1,9 +1,12 @@
-"""Why the opening of an RFB connection fails. ``str()`` is a sentence for the log, without a full stop.
+"""Why an RFB connection fails. ``str()`` is a sentence for the log, without a full stop; that of what a browser did
+is one with a full stop, for its close reason.
 
 RfbError
 ├── ProtocolBroken      the peer does not speak RFB as RFC 6143 has it, or beyond a bound
 ├── PeerRefused         the peer said no
-└── SecurityMismatch    no security type that both sides would use
+├── SecurityMismatch    no security type that both sides would use
+├── PasswordRefused     the VNC server wants a password: ours is wrong, or we have none
+└── ClientMessageError  a message of the browser's is not understood (client_wire)
 """
 
 from __future__ import annotations
@@ -30,6 +33,10 @@ class PeerRefused(RfbError):
 
 class SecurityMismatch(RfbError):
     """The VNC server's security types are not those that the compute's ``auth_schemes`` allow."""
+
+
+class PasswordRefused(RfbError):
+    """The VNC server wants a VNC password, and does not take the one that libvirt has, or libvirt has none."""
 
 
 def shown(words: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from porthole.proxy.rfb.conversation import Read, Steps
-from porthole.proxy.rfb.errors import PeerRefused, shown
+from porthole.proxy.rfb.errors import PeerRefused, RfbError, shown
 from porthole.proxy.rfb.wire import SecurityResult, Version, from_u32
 
 MAX_REASON = 1024
@@ -20,14 +20,15 @@ def reason() -> Steps[str]:
     return f"with the reason '{shown((yield Read(length, 'its reason')))}'"
 
 
-def security_result(version: Version, refusal: str) -> Steps[None]:
+def security_result(version: Version, refusal: str, error: type[RfbError] = PeerRefused) -> Steps[None]:
     """A SecurityResult (RFC 6143 7.1.3).
 
     :param refusal: what it means when it is not good
+    :param error: what is raised then
     :raises PeerRefused: it is not good
     """
     result = from_u32((yield Read(4, "its security result")))
     if result == SecurityResult.OK:
         return
     why = (yield from reason()) if version.has_reason else "without a reason"
-    raise PeerRefused(f"{refusal}, {why}")
+    raise error(f"{refusal}, {why}")

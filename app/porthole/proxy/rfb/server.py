@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from porthole.config import AuthScheme
 from porthole.proxy.rfb import none, vencrypt, vncauth
 from porthole.proxy.rfb.conversation import Conversation, Read, Send, Steps
 from porthole.proxy.rfb.errors import PeerRefused, SecurityMismatch
+from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.rfb.reading import reason
 from porthole.proxy.rfb.wire import VERSION_LENGTH, SecurityType, Version, from_u32, named, server_version
 
-_TYPES: dict[AuthScheme, tuple[SecurityType, ...]] = {
-    AuthScheme.VENCRYPT: (SecurityType.VENCRYPT,),
-    AuthScheme.NONE: (SecurityType.NONE, SecurityType.VNC_AUTH),
-}
-"""The security types of a scheme, in our order: a guest's password is no matter of the connection to its host."""
-
-_AFTER: dict[SecurityType, Callable[[Version], Steps[None]]] = {
-    SecurityType.NONE: none.with_server,
-    SecurityType.VNC_AUTH: vncauth.with_server,
-    SecurityType.VENCRYPT: vencrypt.with_server,
+_TYPES: dict[AuthScheme, SecurityType] = {
+    AuthScheme.VENCRYPT: SecurityType.VENCRYPT,
+    AuthScheme.VNC: SecurityType.VNC_AUTH,
+    AuthScheme.NONE: SecurityType.NONE,
 }
 
 
@@ -31,19 +26,29 @@ class Opened:
     """What was agreed on.
 
     :ivar version: of RFB
-    :ivar security: the security type; with ``VNC_AUTH`` the VNC server's challenge comes next
+    :ivar security: the security type
+    :ivar answered: with ``VNC_AUTH``, whether the VNC server's challenge has been answered here
     """
 
     version: Version
     security: SecurityType
+    answered: bool = False
+
+    @property
+    def asks_browser(self) -> bool:
+        """Whether the VNC server's challenge comes next, and is for the browser."""
+        return self.security is SecurityType.VNC_AUTH and not self.answered
 
 
-def open_server(policy: SecurityPolicy) -> Conversation[Opened]:
-    """The conversation that opens a VNC server's connection as the policy wants it."""
-    return Conversation(_steps(policy))
+def open_server(policy: SecurityPolicy, password: VncPassword | None = None) -> Conversation[Opened]:
+    """The conversation that opens a VNC server's connection as the policy wants it.
+
+    :param password: the guest's, None when nobody told
+    """
+    return Conversation(_steps(policy, password))
 
 
-def _steps(policy: SecurityPolicy) -> Steps[Opened]:
+def _steps(policy: SecurityPolicy, password: VncPassword | None) -> Steps[Opened]:
     version = server_version((yield Read(VERSION_LENGTH, "its greeting")))
     yield Send(version.value)
     if version.has_choice:
@@ -59,8 +64,13 @@ def _steps(policy: SecurityPolicy) -> Steps[Opened]:
     chosen = _choose(policy, offered)
     if version.has_choice:
         yield Send(bytes([chosen]))
-    yield from _AFTER[chosen](version)
-    return Opened(version, chosen)
+    if chosen is SecurityType.VENCRYPT:
+        yield from vencrypt.with_server(version, policy, password)
+    elif chosen is SecurityType.NONE:
+        yield from none.with_server(version)
+    elif password is not None:
+        yield from vncauth.with_server(version, password)
+    return Opened(version, chosen, answered=chosen is SecurityType.VNC_AUTH and password is not None)
 
 
 def _choose(policy: SecurityPolicy, offered: Sequence[int]) -> SecurityType:
@@ -69,15 +79,16 @@ def _choose(policy: SecurityPolicy, offered: Sequence[int]) -> SecurityType:
     :raises SecurityMismatch: none is; the sentence says what would help
     """
     for scheme in policy.schemes:
-        for kind in _TYPES[scheme]:
-            if kind in offered:
-                return kind
+        if _TYPES[scheme] in offered:
+            return _TYPES[scheme]
     what = f"its VNC server offers {named(offered, SecurityType)}, and auth_schemes of the compute is {policy.words}"
     if SecurityType.VENCRYPT in offered:
         raise SecurityMismatch(f"{what}: put vencrypt into auth_schemes, and set vencrypt_ca_certs in [vnc]")
-    if {SecurityType.NONE, SecurityType.VNC_AUTH}.intersection(offered):
-        raise SecurityMismatch(
-            f"{what}: this VNC server is without TLS; set vnc_tls and vnc_tls_x509_verify to 1 in the qemu.conf of the "
-            "host and start the guest anew or migrate it, or let auth_schemes = vencrypt,none take it as it is"
-        )
+    for scheme in (AuthScheme.NONE, AuthScheme.VNC):
+        if _TYPES[scheme] in offered:
+            raise SecurityMismatch(
+                f"{what}: this VNC server is without TLS; set vnc_tls and vnc_tls_x509_verify to 1 in the qemu.conf of "
+                f"the host and start the guest anew or migrate it, or let auth_schemes = {policy.words},{scheme} take "
+                "it as it is"
+            )
     raise SecurityMismatch(what)

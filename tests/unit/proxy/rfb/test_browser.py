@@ -17,10 +17,10 @@ V3_3, V3_7, V3_8 = b"RFB 003.003\n", b"RFB 003.007\n", b"RFB 003.008\n"
 CLIENT_INIT = b"\x01"
 OK = bytes(4)
 LET_IN = [
-    Opened(version, kind)
+    Opened(version, kind, answered=kind is SecurityType.VNC_AUTH)
     for version in Version
-    for kind in (SecurityType.NONE, SecurityType.VENCRYPT)
-    if version.has_choice or kind is SecurityType.NONE
+    for kind in (SecurityType.NONE, SecurityType.VNC_AUTH, SecurityType.VENCRYPT)
+    if version.has_choice or kind is not SecurityType.VENCRYPT
 ]
 
 
@@ -33,7 +33,7 @@ def said(opened: Opened, given: bytes) -> Said:
 
 @pytest.mark.parametrize("opened", LET_IN, ids=str)
 class TestLetIn:
-    """Whatever was agreed on with the VNC server, the browser gets 3.8 and None."""
+    """Whatever was agreed on with the VNC server, the browser gets 3.8 and None: no challenge that was answered."""
 
     def test_3_8(self, opened: Opened) -> None:
         assert said(opened, V3_8 + b"\1" + CLIENT_INIT) == Said(V3_8 + b"\1\1" + OK, CLIENT_INIT)
