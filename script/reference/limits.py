@@ -35,7 +35,11 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
     "HTTP": (
         Limit("proxy.handler.MAX_HEAD", "bytes", "Header lines of a request; beyond it, 400."),
         Limit("api.app.MAX_BODY_BYTES", "bytes", "Body of a request; beyond it, 413."),
-        Limit("server.http.MAX_CONNECTIONS", "", "Connections that are no console; one more cuts off the quietest."),
+        Limit(
+            "server.http.MAX_CONNECTIONS",
+            "",
+            "Connections that are no console; one more cuts one of the busiest address.",
+        ),
         Limit("server.metrics.MAX_METRICS_CONNECTIONS", "", "The same at the listener of the metrics."),
         Limit("server.listeners.BACKLOG", "", "Connections that the kernel keeps waiting to be accepted."),
         Limit("server.worker.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),

@@ -56,6 +56,13 @@ PARTS = (
     Part("unit", "each package by itself, without libvirtd", "tests/unit", (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS)),
     Part("integration", "the service in front of real libvirtd and QEMU", "tests/integration", _HOSTS, namespaces=True),
     Part(
+        "attacks",
+        "hostile VNC servers, browsers and clients against the service, by the names of what others got wrong",
+        "tests/attacks",
+        _HOSTS,
+        namespaces=True,
+    ),
+    Part(
         "browser",
         "the pages in Chromium in front of real guests",
         "tests/browser",

@@ -190,6 +190,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     def run_application(self) -> None:
         """Answer the request: an upgrade that the gate admits is relayed until its session ends."""
         self.connections.answers()
+        if not self._has_unread_body():
+            self._is_read()  # the time that an answer takes is ours
         if not upgrade.is_upgrade(self.environ):
             self._answer()
             return

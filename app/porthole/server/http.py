@@ -17,7 +17,8 @@ from porthole.proxy.gate import Gate
 from porthole.proxy.relay import ReadBuffers
 
 MAX_CONNECTIONS = 900
-"""Connections that are no console: requests being waited for, read and answered. Beyond, the oldest is cut off."""
+"""Connections that are no console: requests being waited for, read and answered. Beyond, one of the address with the
+most is cut off."""
 
 _TLS_HANDSHAKE = 0x16
 """First byte of a TLS connection: a handshake record (RFC 8446 5.1)."""
@@ -62,7 +63,7 @@ class HttpServer(PyWSGIServer):  # type: ignore[misc]
 
     def handle(self, client_socket: socket.socket, address: Any) -> None:
         """Handle a connection, which is one of :attr:`connections` until it is a console's."""
-        with self.connections.carrying(client_socket):
+        with self.connections.carrying(client_socket, _host(address)):
             super().handle(client_socket, address)
 
     def accept_waiting(self) -> None:
@@ -98,7 +99,8 @@ class ConsoleServer(HttpServer):
     def wrap_socket_and_handle(self, client_socket: socket.socket, address: Any) -> None:
         """Take TLS and, unless ``ssl_only``, plain connections on one port, as nova-novncproxy does."""
         try:
-            with self.connections.carrying(client_socket), gevent.Timeout(self.request_timeout, TimeoutError):
+            carrying = self.connections.carrying(client_socket, _host(address))
+            with carrying, gevent.Timeout(self.request_timeout, TimeoutError):
                 first = client_socket.recv(1, socket.MSG_PEEK)
                 if first and first[0] == _TLS_HANDSHAKE:
                     secure = self.wrap_socket(client_socket, do_handshake_on_connect=False, **self.ssl_args)
@@ -142,3 +144,8 @@ class ConsoleServer(HttpServer):
             ours.close()
         if b" 200 " not in answer.partition(b"\r\n")[0]:
             raise RuntimeError("it does not answer itself as it should")
+
+
+def _host(address: Any) -> str:
+    """The other end's IP address; nothing for a Unix socket, which has none."""
+    return str(address[0]) if address else ""

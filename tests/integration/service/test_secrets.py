@@ -1,4 +1,5 @@
-"""Tokens and passwords appear in no log, error, metric or process list."""
+"""The files that hold secrets are private, and VNC passwords go nowhere. Where tokens and the users' passwords do not get to is in
+tests/attacks/test_regressions.py."""
 
 from __future__ import annotations
 
@@ -16,51 +17,6 @@ from tests.service import Appliance
 Hosts = tuple[ComputeHost, ComputeHost]
 
 LOOK_UP = {"OpenStack-API-Version": "compute 2.31"}
-
-
-def test_a_day_in_the_services_life_leaves_no_secret_behind(appliance: Appliance, hosts: Hosts) -> None:
-    guest = hosts[0].start_guest("web-1")
-    token = appliance.token(guest.uuid)
-    appliance.open_console(guest.uuid).close()
-    answers = [
-        appliance.call("POST", "/v1/session", None, json={"username": "max", "password": appliance.passwords["max"]}),
-        appliance.call("POST", "/v1/session", None, json={"username": "max", "password": "wrong-" + token[:20]}),
-        appliance.call("GET", f"/v2.1/os-console-auth-tokens/{token}", "ann", headers=LOOK_UP),
-        appliance.call("GET", f"/v2.1/os-console-auth-tokens/{token}", "max", headers=LOOK_UP),
-        appliance.call("GET", f"/nowhere/{token}?token={token}", None),
-        appliance.call("POST", "/v1/consoles/check", None, json={"token": token + "x"}),
-        appliance.call("POST", "/v1/consoles", None, data=token),
-        appliance.call("GET", f"/vnc_auto.html?path=%3Ftoken%3D{token}", None),
-    ]
-    cookie = answers[0].cookies.get("porthole_session") or ""
-    assert cookie
-    for upgrade_token in (token, token + "x"):
-        with contextlib.suppress(websocket.WebSocketBadStatusException):
-            appliance.upgrade(upgrade_token).close()
-    metrics = appliance.metrics()
-
-    secrets = [token, cookie, *appliance.passwords.values()]
-    secrets += [base64.b64encode(f"{name}:{secret}".encode()).decode() for name, secret in appliance.passwords.items()]
-    log = appliance.log()
-    audit = (appliance.folder / "state" / "audit.log").read_text()
-    processes = "".join(
-        path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        for pid in appliance.pids()
-        for path in (Path(f"/proc/{pid}/cmdline"), Path(f"/proc/{pid}/environ"))
-    )
-    for secret in secrets:
-        assert secret not in log
-        assert secret not in audit
-        assert secret not in metrics
-        assert secret not in processes
-    for answer in answers[1:]:
-        assert token not in answer.text
-        assert token not in str(answer.headers)
-    assert guest.uuid in log, "the log does say which instance"
-    assert guest.uuid in audit
-    assert guest.uuid not in metrics
-    assert guest.name not in metrics
-    assert hosts[0].name not in metrics
 
 
 def test_files_it_makes_are_private(appliance: Appliance) -> None:

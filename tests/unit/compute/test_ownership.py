@@ -187,9 +187,9 @@ def test_the_same_computes_are_asked(
     )
     asked: list[str] = []
 
-    def noted(name: str, original: Callable[..., object], *args: object) -> object:
+    def noted(name: str, original: Callable[..., object], *args: object, **options: object) -> object:
         asked.append(name)
-        return original(*args)
+        return original(*args, **options)
 
     for compute in computes._computes:
         for method in ("by_id", "by_name"):
