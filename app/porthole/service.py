@@ -58,7 +58,9 @@ class Service:
             call_timeout=settings.libvirt_call_timeout,
             resync_interval=settings.libvirt_resync_interval,
         )
-        console_auth = ConsoleAuth(keys, self._store, settings.token_ttl, takes_shares=settings.share_ttl_max > 0)
+        console_auth = ConsoleAuth(
+            keys, self._store, settings.token_ttl, self._store.clock, takes_shares=settings.share_ttl_max > 0
+        )
         self._metrics = metrics = Metrics()
         table = SessionTable(self._store, settings.resume_ttl)
         self._audit = audit.make(settings)
@@ -86,7 +88,7 @@ class Service:
         services = Services(
             settings=settings,
             authenticator=self._authenticator,
-            sign_ins=SignIns(keys, self._store),
+            sign_ins=SignIns(keys, self._store, clock=self._store.clock, era=self._store.era),
             policy=self._policy,
             computes=self._computes,
             console_auth=console_auth,

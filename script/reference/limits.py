@@ -64,7 +64,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("state.sqlite.BUSY_TIMEOUT", "s", "For a lock that another process holds; then `store-unavailable`."),
         Limit("state.sqlite.MAX_WAITING", "", "Calls waiting for the store's thread; then `store-unavailable`."),
         Limit("state.sqlite.PURGE_EVERY", "s", "Between removals of what has expired."),
-        Limit("state.database.KEEP_SESSIONS", "s", "For which a session that nobody has seen any more is on record."),
+        Limit("state.upkeep.KEEP_SESSIONS", "s", "For which a session that nobody has seen any more is on record."),
+        Limit("state.clock.MAX_AHEAD", "s", "By which a clock may go back without a new era of the service's time."),
         Limit("state.sessions.MAX_LISTED", "", "Sessions in one answer."),
     ),
     "The audit log": (

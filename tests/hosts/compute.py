@@ -312,6 +312,12 @@ class ComputeHost:
         self._disconnect()
         self._command("stop")
 
+    def kill(self) -> None:
+        """End its libvirtd with SIGKILL, so that it puts nothing in order. Guests go on."""
+        self._command("kill")
+        self._wanted = False
+        self._disconnect()
+
     def start(self) -> None:
         """Start its libvirtd and connect :attr:`conn`.
 

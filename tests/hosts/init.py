@@ -5,7 +5,7 @@ ended until somebody has collected it, and process 1 of a container often
 collects late or never. When its standard input ends (so when the tests end,
 in whatever way) it exits, and the kernel ends everything on the host with it.
 
-Each line of input is a command (``start``, ``stop``, ``freeze``, ``thaw``) and is
+Each line of input is a command (``start``, ``stop``, ``kill``, ``freeze``, ``thaw``) and is
 answered by ``ok``, ``no libvirtd`` or ``unknown command``. ``start`` returns before
 libvirtd answers, and does nothing when one runs.
 """
@@ -36,6 +36,9 @@ class Init:
             return "no libvirtd"
         if command == "stop":
             self._stop(self._libvirtd)
+        elif command == "kill":
+            self._libvirtd.kill()
+            self._gone()
         elif command in ("freeze", "thaw"):
             self._libvirtd.send_signal(signal.SIGSTOP if command == "freeze" else signal.SIGCONT)
         else:
@@ -77,6 +80,12 @@ class Init:
         while self._libvirtd is not None:
             if time.monotonic() > end:
                 libvirtd.kill()
+            time.sleep(0.01)
+            self.collect()
+
+    def _gone(self) -> None:
+        """Wait until a libvirtd that was killed has been collected."""
+        while self._libvirtd is not None:
             time.sleep(0.01)
             self.collect()
 

@@ -44,12 +44,18 @@ class Process:
         command = [sys.executable, "-m", "porthole", "serve", "--config-file", str(installation.configure())]
         with log_file.open("wb") as log:
             self.popen = subprocess.Popen(
-                command, env=ENVIRONMENT, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT
-            )
+                command, env={**ENVIRONMENT, **installation.environment},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
         try:
             installation.answers()
         except AssertionError:
             raise AssertionError(log_file.read_text()) from None
+
+    def worker(self) -> int:
+        """The process id of its worker."""
+        children = Path(f"/proc/{self.popen.pid}/task/{self.popen.pid}/children").read_text()
+        return int(children.split()[-1])
 
     def call(
         self, method: str, path: str, body: object = None, *, user: str | None = "max", password: str = PASSWORD,
@@ -149,7 +155,8 @@ class Site:
     def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """One of the other commands, with this configuration."""
         command = [sys.executable, "-m", "porthole", *arguments, "--config-file", str(self.folder / "porthole.conf")]
-        return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, timeout=60, check=False)
+        environment = {**ENVIRONMENT, **self.installation.environment}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
 
     def stop(self) -> None:
         """End all processes."""

@@ -25,6 +25,7 @@ class Installation:
     :ivar audit_path: the audit log; None for the default
     :ivar audit_enabled: whether there is one
     :ivar more: further lines of the configuration
+    :ivar environment: further variables of its processes
     :ivar computes: libvirt's URIs of the computes, by name; their VNC servers are on this machine, without TLS
     """
 
@@ -42,6 +43,7 @@ class Installation:
         self.audit_enabled = True
         self.computes: dict[str, str] = {}
         self.more = ""
+        self.environment: dict[str, str] = {}
         self.processes: list[subprocess.Popen[str]] = []
 
     def configure(self, **default: object) -> Path:
@@ -91,7 +93,7 @@ class Installation:
         """
         process = subprocess.Popen(
             [sys.executable, "-m", "porthole", "serve", "--config-file", str(self.configure(**default)), *arguments],
-            env={**ENVIRONMENT, **(environment or {})}, stdin=subprocess.DEVNULL,
+            env={**ENVIRONMENT, **self.environment, **(environment or {})}, stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.processes.append(process)

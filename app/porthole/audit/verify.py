@@ -12,6 +12,7 @@ from porthole.audit.entry import Event
 from porthole.audit.finding import Finding, Kind, Report
 from porthole.audit.keys import AuditKeys
 from porthole.audit.line import START, Head, Line, read
+from porthole.audit.order import Times
 from porthole.audit.reading import Raw, log_files, open_lines
 
 _FIRST_IN_A_FILE = (Event.LOG_ROTATED, Event.TORN_LINE, Event.LOG_BROKEN)
@@ -57,6 +58,7 @@ class _Check:
         self._last_place = (last_file, 0)
         self._lines = 0
         self._removed_to = 0
+        self._times = Times()
         self._notes: list[str] = []
 
     def walk(self, lines: Iterator[Raw]) -> Finding | None:
@@ -91,7 +93,8 @@ class _Check:
     def report(self, finding: Finding | None) -> Report:
         """What was seen."""
         first = self._first[0].seq if self._first else 0
-        return Report(finding, self._lines, first, self._head, self._compared, tuple(self._notes))
+        notes = (*self._notes, *self._times.notes())
+        return Report(finding, self._lines, first, self._head, self._compared, notes)
 
     def _take(self, raw: Raw, line: Line, rest: Iterator[Raw]) -> Finding | None:
         """Take a line that is as it was written, if this is its place."""
@@ -106,6 +109,7 @@ class _Check:
         self._first = self._first or (line, raw)
         self._head, self._last_place = line.head, (raw.file, raw.number)
         self._lines += 1
+        self._times.take(raw, fields["time"])
         self._note(raw, fields["event"], fields)
         return None
 

@@ -78,12 +78,15 @@ class SignIns:
     :param store: record of ended sign-ins
     :param lifetime: seconds
     :param clock: Unix time in seconds
+    :param era: counts how often that time had to go back; a sign-in is of one era
     """
 
     def __init__(
-        self, keys: Keys, store: SignInStore, lifetime: int = LIFETIME, clock: Callable[[], float] = time.time
-    ) -> None:
-        self._serializer = keys.serializer(SIGN_IN_SALT)
+        self, keys: Keys, store: SignInStore, lifetime: int = LIFETIME, clock: Callable[[], float] = time.time,
+        era: Callable[[], int] = lambda: 0,
+    ) -> None:  # fmt: skip
+        self._keys = keys
+        self._era = era
         self._store = store
         self._clock = clock
         self.lifetime = lifetime
@@ -94,7 +97,7 @@ class SignIns:
         :param stamp: the authenticator's stamp for this user
         """
         expires = int(self._clock()) + self.lifetime
-        signed = self._serializer.dumps([secrets.token_hex(16), principal.user_id, stamp, expires])
+        signed = self._serializer().dumps([secrets.token_hex(16), principal.user_id, stamp, expires])
         return signed.decode("ascii") if isinstance(signed, bytes) else signed
 
     def check(self, cookie: str) -> SignIn:
@@ -102,8 +105,9 @@ class SignIns:
 
         :raises NotAuthenticated: it is not ours, was changed, is over or was ended
         """
+        era = self._era()
         sign_in = self._verify(cookie)
-        if self._store.is_signed_out(sign_in.id):
+        if self._store.is_signed_out(sign_in.id) or self._era() != era:
             raise NotAuthenticated(SIGN_IN_AGAIN)
         return sign_in
 
@@ -119,11 +123,15 @@ class SignIns:
         self._store.sign_out(sign_in.id, sign_in.expires)
         return sign_in
 
+    def _serializer(self) -> Serializer:
+        era = self._era()
+        return self._keys.serializer(f"{SIGN_IN_SALT}.{era}" if era else SIGN_IN_SALT)
+
     def _verify(self, cookie: str) -> SignIn:
         if not cookie.isascii() or len(cookie) > MAX_COOKIE_LENGTH:
             raise NotAuthenticated(SIGN_IN_AGAIN)
         try:
-            sign_in_id, user_id, stamp, expires = self._serializer.loads(cookie)
+            sign_in_id, user_id, stamp, expires = self._serializer().loads(cookie)
             over = expires <= int(self._clock())
         except (BadData, ValueError, TypeError):
             raise NotAuthenticated(SIGN_IN_AGAIN) from None

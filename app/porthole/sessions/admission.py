@@ -205,6 +205,7 @@ class Admission:
                 power_state=self._instances.power_state,
                 forget=self._sessions.forget,
                 expiry=lambda: self._records.expiry(record.session_id),
+                clock=self._records.table.exact_now,
                 looks_at_input=self._looks_at_input,
             )
         except BaseException:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 
 import structlog
@@ -105,7 +104,7 @@ class Sessions:
             code=code,
             reason=ended.reason,
             by=ended.by,
-            seconds=round(time.time() - session.started_at, 3) if session.started_at else 0,
+            seconds=round(session.seconds, 3),
             bytes_to_client=to_client,
             bytes_to_target=to_target,
         )

@@ -38,12 +38,13 @@ class Session:
     """A console from its admission to its end (a :class:`porthole.proxy.gate.Console`).
 
     :param expiry: asked when the session's time seems over: until when it was renewed meanwhile, None when it was not
+    :param clock: the Unix time by which its record ends
     :param looks_at_input: whether the browser's messages are counted although all of them get through
     :ivar record: the session on record: its id, the connection's name, when it ends
     :ivar claims: what the token said
     :ivar info: where the instance's VNC server was at the connect
     :ivar client: the browser's address
-    :ivar started_at: Unix time of the 101, None before
+    :ivar started_at: when the 101 went out, on a clock that nobody sets; None before
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Session:
         power_state: Callable[[str], PowerState | None],
         forget: Callable[[Session, Ended | None], None],
         expiry: Callable[[], float | None] = lambda: None,
+        clock: Callable[[], float] = time.time,
         looks_at_input: bool = False,
     ) -> None:
         self.record = record
@@ -68,6 +70,7 @@ class Session:
         self._power_state = power_state
         self._forget = forget
         self._expiry = expiry
+        self._clock = clock
         self._relay: Relay | None = None
         self._end_early: tuple[int, str] | None = None
         self._timer: gevent.Greenlet[..., None] | None = None
@@ -93,6 +96,11 @@ class Session:
     def relayed(self) -> tuple[int, int]:
         """Bytes of RFB so far: to the browser, to the VNC server."""
         return (self._relay.traffic.to_client, self._relay.traffic.to_target) if self._relay else (0, 0)
+
+    @property
+    def seconds(self) -> float:
+        """Since the 101; 0 before it."""
+        return 0.0 if self.started_at is None else time.monotonic() - self.started_at
 
     def take_traffic(self) -> Traffic:
         """What was relayed since the last time this was asked."""
@@ -120,7 +128,7 @@ class Session:
     def started(self, relay: Relay) -> None:
         """The 101 went out; the session's time begins."""
         self._relay = relay
-        self.started_at = time.time()
+        self.started_at = time.monotonic()
         self._used_at = time.monotonic()
         if self._end_early is not None:
             relay.end(*self._end_early)
@@ -135,9 +143,9 @@ class Session:
             self._end_early = self._end_early or (code, reason)
 
     def _wait_for_the_end(self, expires: float) -> None:
-        """Until its time is over, and was not made longer meanwhile."""
+        """Until its time is over, and was not made longer meanwhile. Setting a clock makes no difference to a sleep."""
         while True:
-            gevent.sleep(max(0.0, expires - time.time()))
+            gevent.sleep(max(0.0, expires - self._clock()))
             try:
                 renewed = self._expiry()
             except StoreUnavailable:

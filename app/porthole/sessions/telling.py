@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
 from porthole.audit import AuditUnavailable, Event, Recorder, Who
 from porthole.compute.model import ConnectInfo
 from porthole.consoleauth.tokens import Claims
@@ -69,7 +67,7 @@ def tell_end(audit: Recorder, session: Session, ended: Ended) -> None:
         details={
             "by": ended.by,
             "shared": bool(session.claims.share_uses),
-            "seconds": int(time.time() - session.started_at) if session.started_at else 0,
+            "seconds": int(session.seconds),
             "bytes_to_browser": to_client,
             "bytes_to_instance": to_target,
         },

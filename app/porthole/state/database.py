@@ -12,29 +12,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import structlog
 from gevent.threadpool import ThreadPool
 
+from porthole.state.clock import Clock
+from porthole.state.inode import OpenedFiles
 from porthole.state.schema import open_database
+from porthole.state.upkeep import PURGE_EVERY, Upkeep
+
+__all__ = ["MAX_WAITING", "PURGE_EVERY", "Database", "StoreUnavailable", "check"]
 
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 
-PURGE_EVERY = 60.0
 MAX_WAITING = 1000
 """Calls that may wait for the thread; beyond it :class:`StoreUnavailable`."""
 
-KEEP_SESSIONS = 2 * 3600
-"""Seconds for which a session that nobody has seen any more stays on record; resume_ttl is less."""
+PROBED_FOR = 1.0
+"""Seconds for which the answer to whether the store works counts; strangers may ask."""
 
-KEEP_CUTS = 60
-"""Seconds for which an order to cut a connection waits for the process that has it; a live one looks all the time."""
 
-_PURGES = (
-    ("DELETE FROM tokens WHERE expires <= ?", 0),
-    ("DELETE FROM signed_out WHERE expires <= ?", 0),
-    ("DELETE FROM sessions WHERE seen <= ?", KEEP_SESSIONS),
-    ("DELETE FROM cuts WHERE at <= ?", KEEP_CUTS),
-)
+log = structlog.get_logger("porthole.state")
 
 
 class StoreUnavailable(Exception):
@@ -65,20 +63,29 @@ class Database:
     """One file and its thread.
 
     :param path: the database file; its folder has to exist
-    :param clock: Unix time in seconds
+    :param clock: Unix time in seconds; tests set it
+    :ivar clock: the time by which everything in it begins and ends
     """
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] | None = None) -> None:
         self._path = path
-        self._clock = clock
+        self.clock = clock or Clock()
+        self._upkeep = Upkeep(self.clock)
+        self._files = OpenedFiles(path)
+        self._probed = (-PROBED_FOR, "")
+        self._trouble = ""
+        self._era = self.era()
         self._pool = ThreadPool(1)
         self._waiting = 0
         self._connection: sqlite3.Connection | None = None
-        self._next_purge = 0.0
 
     def now(self) -> int:
         """Unix time in whole seconds."""
-        return int(self._clock())
+        return int(self.clock())
+
+    def era(self) -> int:
+        """How often its time had to go back (:class:`porthole.state.clock.Clock`), as far as is known."""
+        return self.clock.era if isinstance(self.clock, Clock) else 0
 
     def open(self) -> None:
         """Create or check the database.
@@ -88,11 +95,20 @@ class Database:
         self.run(lambda _: None)
 
     def problem(self) -> str:
-        """What keeps the store from working, a sentence; empty when it works."""
+        """What keeps the store from being written, a sentence; empty when it works. Known for :data:`PROBED_FOR`."""
+        at, said = self._probed
+        if time.monotonic() - at >= PROBED_FOR:
+            self._probed = (time.monotonic(), said)  # whoever asks meanwhile does not wait
+            said = self._probe()
+            self._probed = (time.monotonic(), said)
+        return said
+
+    def _probe(self) -> str:
         try:
-            self.open()
+            # A page is written, and nothing changes.
+            self.write(lambda connection: connection.execute("UPDATE clock SET highest = highest").rowcount)
         except StoreUnavailable:
-            return "The store of tokens and sign-ins cannot be opened."
+            return "The store of tokens and sign-ins cannot be written."
         return ""
 
     def close(self) -> None:
@@ -112,6 +128,7 @@ class Database:
             result: tuple[T, None] | tuple[None, Exception] = self._pool.apply(self._on_thread, (work,))
         finally:
             self._waiting -= 1
+        self._tell(result[1])
         if result[1] is not None:
             raise StoreUnavailable(f"{self._path}: {result[1]}") from result[1]
         return result[0]
@@ -135,27 +152,34 @@ class Database:
 
         return self.run(transaction)
 
+    def _tell(self, error: Exception | None) -> None:
+        """Log what is wrong with the store, once, and that it is over; likewise a clock that went back too far."""
+        if self.era() != self._era:
+            self._era = self.era()
+            log.warning("the clock went back by days; URLs and sign-ins from before are worthless", era=self._era)
+        why = "" if error is None else str(error)
+        if why and why != self._trouble:
+            log.error("the store does not work", path=str(self._path), why=why)
+        elif self._trouble and not why:
+            log.info("the store works again", path=str(self._path))
+        self._trouble = why
+
     def _on_thread(self, work: Work[T]) -> tuple[T, None] | tuple[None, Exception]:
         """The result, or why there is none: gevent prints a traceback of each exception that leaves its thread."""
         try:
+            self._files.check()
             if self._connection is None:
                 self._connection = open_database(self._path)
-            self._purge(self._connection)
+                self._files.opened()
+            self._upkeep.do(self._connection)
             return work(self._connection), None
         except (sqlite3.Error, OSError) as error:
             # A new connection next time: the file may have been moved away or repaired.
             self._close()
             return None, error
 
-    def _purge(self, connection: sqlite3.Connection) -> None:
-        """Forget now and then what has expired, so that the file stays small."""
-        if time.monotonic() < self._next_purge:
-            return
-        self._next_purge = time.monotonic() + PURGE_EVERY
-        for statement, keep in _PURGES:
-            connection.execute(statement, (self.now() - keep,))
-
     def _close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+            self._files.closed()

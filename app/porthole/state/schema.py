@@ -44,6 +44,10 @@ _V2 = (
         reason TEXT NOT NULL
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX cuts_worker ON cuts (worker)",
+    # One row: the highest time that was seen, and how often it had to go back (porthole.state.clock).
+    """CREATE TABLE clock (
+        id INTEGER PRIMARY KEY CHECK (id = 1), highest INTEGER NOT NULL, era INTEGER NOT NULL
+    ) STRICT""",
 )
 
 MIGRATIONS = (_V1, _V2)

@@ -20,8 +20,9 @@ MAX_AWAY = 1800
 MAX_LISTED = 1000
 """Sessions in one answer."""
 
+# While a connection carries it, that process has its end: its time goes on evenly when a clock is set.
 _LASTS = (
-    "ended IS NULL AND (seen > :since OR away_since IS NULL AND seen > :stale) AND (expires IS NULL OR expires > :now)"
+    "ended IS NULL AND (away_since IS NULL AND seen > :stale OR seen > :since AND (expires IS NULL OR expires > :now))"
 )
 _USERS = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(:users)"
 
@@ -45,6 +46,10 @@ class SessionTable:
     def now(self) -> int:
         """Unix time in whole seconds, as the table has it."""
         return self._database.now()
+
+    def exact_now(self) -> float:
+        """The same, not rounded."""
+        return self._database.clock()
 
     # --- opening
 
@@ -108,6 +113,10 @@ class SessionTable:
         now = self._database.now()
         patience = self._resume_ttl if row.away_since is not None else max(self._resume_ttl, STALE_AFTER)
         return row.ended is None and row.seen + patience > now and (row.expires is None or row.expires > now)
+
+    def _is_connected(self, row: SessionRow) -> bool:
+        """Whether a process has a connection of it, which ends it when its time is over."""
+        return row.ended is None and row.away_since is None and row.seen + STALE_AFTER > self._database.now()
 
     def resume(self, session_id: str, carrier: Carrier, client: str, code: int, reason: str) -> bool:
         """Let another connection carry a session on. The one that does so now is cut with this code and reason.
@@ -225,7 +234,7 @@ class SessionTable:
         query = f"SELECT {_COLUMNS} FROM sessions WHERE session_id = ?"  # noqa: S608 - constants
         row = self._database.run(lambda connection: connection.execute(query, (session_id,)).fetchone())
         found = SessionRow(*row) if row else None
-        return found if found is not None and self.is_resumable(found) else None
+        return found if found is not None and (self._is_connected(found) or self.is_resumable(found)) else None
 
     def listing(self, users: Iterable[User] | None = None) -> list[SessionRow]:
         """The sessions that last, the oldest first, :data:`MAX_LISTED` at most.

@@ -112,6 +112,24 @@ class TestOutage:
         eventually(lambda: appliance.call("POST", "/v1/consoles", json={"instance": guest.uuid}).status_code == 201)
         RfbClient(appliance.upgrade(appliance.token(guest.uuid))).handshake().close()
 
+    def test_a_libvirtd_that_is_killed_leaves_sessions_alone_and_keeps_new_ones_out_until_it_is_back(
+        self, appliance: Appliance, hosts: Hosts, eventually: Eventually
+    ) -> None:
+        guest = hosts[0].start_guest("web-1")
+        client, unused = appliance.open_console(guest.uuid), appliance.token(guest.uuid)
+        hosts[0].kill()
+        client.request_update()
+        assert client.raw_update() > 0, "QEMU lives, and the relay needs no libvirt"
+        assert appliance.call("POST", "/v1/consoles", json={"instance": guest.uuid}).status_code == 503
+        with pytest.raises(Exception, match="503"):
+            appliance.upgrade(unused)
+        hosts[0].start()
+        eventually(lambda: appliance.call("POST", "/v1/consoles", json={"instance": guest.uuid}).status_code == 201)
+        RfbClient(appliance.upgrade(unused)).handshake().close()
+        client.request_update()
+        assert client.raw_update() > 0, "the same session"
+        client.close()
+
 
 @pytest.mark.parametrize("listen", ["0.0.0.0", "127.0.0.1"])
 def test_the_listen_address_in_the_xml_is_never_dialled(appliance: Appliance, hosts: Hosts, listen: str) -> None:

@@ -1,9 +1,10 @@
-"""The files that hold secrets are private, and VNC passwords go nowhere. Where tokens and the users' passwords do not get to is in
-tests/attacks/test_regressions.py."""
+"""The files that hold secrets are private, and VNC passwords go nowhere.
+
+Where tokens and the users' passwords do not get to is in tests/attacks/test_regressions.py.
+"""
 
 from __future__ import annotations
 
-import base64
 import contextlib
 from collections.abc import Callable
 from pathlib import Path

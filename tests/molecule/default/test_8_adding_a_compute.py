@@ -48,18 +48,14 @@ def test_one_file_and_no_session(
     assert works(client)
     client.close()
 
-    again = cloud.playbook(more)
-    assert again.status == 0, again.output
-    assert not any(again.changed.values()), again.output
-    figures["a second site.yml on four hosts"] = f"{again.seconds:.0f} s"
+    # Guests that run since before are named, until they are started anew.
+    for name in ("before-compute1", "before-compute2", "before-compute3"):
+        assert name in run.output
+    # Molecule's own idempotence runs a second time; of a site that has grown check mode says that nothing is left.
     check = cloud.playbook(more, "--check", "--diff")
     assert check.status == 0, check.output
     assert not any(check.changed.values()), check.output
     assert diff_free(check.output)
-    figures["tasks that check mode skips"] = str(check.skipped - again.skipped)
-    # Guests that run since before are named each time, until they are started anew.
-    for name in ("before-compute1", "before-compute2", "before-compute3"):
-        assert name in again.output
 
 
 def diff_free(output: str) -> bool:

@@ -13,6 +13,7 @@ from tests.molecule.generations import Generations
 from tests.molecule.site import Held, Site
 
 GUEST = "desk"
+CONFIGURATION = "/etc/porthole/porthole.conf"
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +26,12 @@ def inventory() -> Path:
 def generations(site: Site) -> Generations:
     """The service's generations."""
     return Generations(site.host)
+
+
+@pytest.fixture(scope="session")
+def older_configuration(site: Site) -> str:
+    """The configuration before anything was upgraded."""
+    return site.host.read(CONFIGURATION)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -46,7 +53,10 @@ def held(site: Site, guest: str) -> Iterator[Held]:
 
 @pytest.fixture
 def newer(tmp_path: Path) -> Path:
-    """The inventory of an operator who wants the checkout's own release."""
+    """The inventory of an operator who wants the checkout's own release, with an option that the older one had not."""
     inventory = tmp_path / "inventory.yml"
-    inventory.write_text("appliance: {hosts: {console1: }}\ncomputes: {hosts: {compute2: }}\n")
+    inventory.write_text(
+        "appliance: {hosts: {console1: }, vars: {appliance_options: {proxy: {ping_interval: 19}}}}\n"
+        "computes: {hosts: {compute2: }}\n"
+    )
     return inventory

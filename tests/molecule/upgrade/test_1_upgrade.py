@@ -16,6 +16,8 @@ from tests.molecule.site import Held, Site, works
 
 OLDER, BROKEN = "0.0.9", "0.1.1"
 DIST = CHECKOUT / "dist"
+CONFIGURATION = "/etc/porthole/porthole.conf"
+NEW_OPTION = "ping_interval = 19"
 
 # At the end of the module, so that it counts instead of what is above.
 BREAKAGE = """
@@ -31,8 +33,10 @@ def test_sessions_outlive_the_upgrade(
     newer: Path,
     held: Held,
     guest: str,
+    older_configuration: str,
     figures: dict[str, str],
 ) -> None:
+    assert NEW_OPTION not in older_configuration
     assert (generations.running(), generations.release()) == ([1], OLDER)
     url = site.api.console_url(guest)
 
@@ -44,6 +48,7 @@ def test_sessions_outlive_the_upgrade(
     assert generations.release_of(1) == OLDER
     assert generations.running() == [1, 2]
     assert generations.at_boot() == [2]
+    assert NEW_OPTION in site.host.read(CONFIGURATION), "the configuration is written for the release"
 
     assert generations.sessions() == {1: 1}
     assert held.works()
@@ -69,8 +74,9 @@ def test_a_second_upgrade_changes_nothing(cloud: Cloud, generations: Generations
 def test_a_release_that_does_not_start(
     cloud: Cloud, site: Site, generations: Generations, newer: Path, held: Held, guest: str, tmp_path: Path
 ) -> None:
-    release = generations.release()
+    release, configuration = generations.release(), site.host.read(CONFIGURATION)
     given = (
+        *("-e", '{"appliance_options": {"proxy": {"ping_interval": 18}}}'),
         *("-e", f"appliance_release={BROKEN}"),
         *("-e", f"appliance_bundle_dir={broken_bundle(release, tmp_path).parent}"),
     )
@@ -82,6 +88,7 @@ def test_a_release_that_does_not_start(
 
     assert generations.running() == generations.at_boot() == [2]
     assert (generations.release(), generations.release_of(2)) == (release, release)
+    assert site.host.read(CONFIGURATION) == configuration, "should it be started again, it reads what it knows"
     assert "3" not in site.host.output("ls", "/opt/porthole/instances").split()
     assert held.works()
     client = site.open(guest)

@@ -9,10 +9,11 @@ from tests.molecule.generations import Generations
 from tests.molecule.site import Held, Site, works
 
 OLDER = "0.0.9"
+CONFIGURATION = "/etc/porthole/porthole.conf"
 
 
 def test_sessions_outlive_the_way_back(
-    cloud: Cloud, site: Site, generations: Generations, newer: Path, held: Held, guest: str
+    cloud: Cloud, site: Site, generations: Generations, newer: Path, held: Held, guest: str, older_configuration: str
 ) -> None:
     (before,) = generations.running()
     newest = generations.release()
@@ -25,6 +26,7 @@ def test_sessions_outlive_the_way_back(
     assert generations.release_of(before) == newest
     assert generations.running() == [before, after]
     assert generations.at_boot() == [after]
+    assert site.host.read(CONFIGURATION) == older_configuration, "an older release may not know newer options"
 
     client = site.open(guest)
     assert generations.sessions() == {before: 1, after: 1}

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
 from porthole.audit import AuditKeys
 from porthole.audit.finding import Kind
 from porthole.audit.line import START, encode
-from tests.unit.audit.conftest import KEY, KEYS, OTHER_KEY, OTHER_KEYS, Log, chain, entry, found, heads_of
+from tests.unit.audit.conftest import KEY, KEYS, NOW, OTHER_KEY, OTHER_KEYS, Log, chain, entry, found, heads_of
 
 
 def flip_each_byte(lines: list[bytes], make: Callable[[int], int]) -> list[tuple[bytes, int]]:
@@ -53,6 +54,25 @@ class TestAGoodLog:
 
         assert found(report) == (Kind.RECOMPUTED, 1)
         assert f"the key file lacks the key {KEYS.signing_id}" in str(report.finding)
+
+    @pytest.mark.parametrize(("seconds", "is_told"), [(3600, True), (60, True), (59, False), (-3600, False)])
+    def test_time_that_goes_back_is_told_and_is_no_finding(self, log: Log, seconds: int, is_told: bool) -> None:
+        head, lines = START, []
+        for back in (0, 0, seconds, seconds):
+            line, head = encode(replace(entry(), time=NOW - back), head, KEYS)
+            lines.append(line)
+        log.put(lines)
+        report = log.verify(head)
+
+        assert report.ok
+        assert [note for note in report.notes if "a clock was set back" in note] == (
+            [
+                f"Time goes back once at {log.path}, line 3, by {seconds} seconds: a clock was set back, or an act was "
+                "recorded late. The lines are in the order in which they were written."
+            ]
+            if is_told
+            else []
+        )
 
     def test_an_empty_log_is_said_to_be_empty(self, log: Log) -> None:
         log.put([])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from porthole.state.backup import BackupError, backup, restore
-from porthole.state.sqlite import SqliteStore
+from porthole.state.sqlite import SqliteStore, StoreUnavailable
 
 NOW = 1_700_000_000
 
@@ -53,7 +53,11 @@ def test_it_is_put_back_when_nobody_uses_the_store(store: SqliteStore, path: Pat
     assert store.is_signed_out("s2")
     store._pool.apply(store._close)  # as if the service had stopped
     restore(copy, path)
-    assert (store.is_signed_out("s1"), store.is_signed_out("s2")) == (True, False)
+    with pytest.raises(StoreUnavailable):
+        store.is_signed_out("s1")  # a service that still ran would not take what was put back for its own
+    after = SqliteStore(path, clock=lambda: NOW)
+    assert (after.is_signed_out("s1"), after.is_signed_out("s2")) == (True, False)
+    after.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
 

@@ -290,7 +290,6 @@ class TestEnds:
         world.issue(expires=START + 10)
         world.begin()
         world.clock.now += 12
-        world.stores[0]._next_purge = 0
         assert world.table.token_user("t1") == ("ann", "p")
         assert world.table.revoke("t1", 4002, "revoked")
         assert world.table.find("t1", HASH) is None
@@ -311,6 +310,8 @@ class TestEnds:
         assert world.table.find("t1", HASH) is not None
         world.clock.now += 1
         assert world.table.find("t1", HASH) is None
+        assert [row.session_id for row in world.table.listing()] == ["s1"], "its process has yet to end it"
+        world.table.leave(Traffic("s1", "c1", 0, 0), "")
         assert world.table.listing() == []
 
     def test_what_has_no_end_is_not_renewed(self, world: World) -> None:

@@ -9,7 +9,9 @@ from typing import Any
 
 import gevent
 import pytest
+import structlog
 
+from porthole.state import database
 from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore, StoreUnavailable, check
 
@@ -108,12 +110,56 @@ class TestTrouble:
             SqliteStore(path).open()
         assert "version 99" in caught.value.why
 
-    def test_it_recovers_when_the_file_can_be_opened_again(self, tmp_path: Path) -> None:
+    def test_it_recovers_when_the_file_can_be_opened_again(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(database, "PROBED_FOR", 0.0)
         folder = tmp_path / "later"
         store = SqliteStore(folder / "store")
         assert store.problem()
         folder.mkdir()
         assert not store.problem()
+
+    def test_a_store_that_can_be_read_and_not_written_is_a_problem(self, store: SqliteStore) -> None:
+        assert not store.problem()
+        store.run(lambda connection: connection.execute("PRAGMA query_only = ON").fetchone())
+        store._probed = (0.0, "")
+        assert store.problem() == "The store of tokens and sign-ins cannot be written."
+
+    def test_a_file_that_is_removed_or_replaced_is_not_gone_on_with(self, store: SqliteStore, path: Path) -> None:
+        add_token(store)
+        away = path.with_name("away")
+        path.rename(away)
+        with pytest.raises(StoreUnavailable) as caught:
+            is_live(store)
+        assert "removed or replaced while the service ran" in caught.value.why
+        assert not path.exists()
+        path.write_bytes(away.read_bytes())
+        with pytest.raises(StoreUnavailable):
+            is_live(store)
+        away.replace(path)
+        assert is_live(store)
+
+    def test_what_stands_in_a_log_that_is_removed_is_saved(self, store: SqliteStore, path: Path) -> None:
+        store.open()
+        add_token(store)
+        path.with_name(path.name + "-wal").unlink()
+        with pytest.raises(StoreUnavailable):
+            is_live(store)
+        assert is_live(store)
+        assert is_live(SqliteStore(path, clock=lambda: NOW)), "for other processes too"
+
+    def test_trouble_is_logged_once_and_its_end_too(self, store: SqliteStore, path: Path) -> None:
+        store.open()
+        away = path.with_name("away")
+        path.rename(away)
+        with structlog.testing.capture_logs() as logged:
+            for _ in range(3):
+                with pytest.raises(StoreUnavailable):
+                    store.open()
+            away.rename(path)
+            store.open()
+        assert [line["event"] for line in logged] == ["the store does not work", "the store works again"]
 
     def test_the_reason_is_for_the_log_and_not_for_users(self, tmp_path: Path) -> None:
         with pytest.raises(StoreUnavailable) as caught:
