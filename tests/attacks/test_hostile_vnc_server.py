@@ -79,7 +79,7 @@ SILENT: dict[str, tuple[Script, str]] = {
 LYING: dict[str, tuple[Script, tuple[int, str], str]] = {
     "it floods instead of greeting": (flood, UNREACHABLE, "it greets with '?', and RFB"),
     "security types without end": (saying(VERSION, 12, b"\xff", then=flood), UNREACHABLE, "of which none was read"),
-    "VeNCrypt subtypes without end": (saying(*VENCRYPT[:7], b"\xff", then=flood), INSECURE, "and not X509_NONE"),
+    "VeNCrypt subtypes without end": (saying(*VENCRYPT[:7], b"\xff", then=flood), INSECURE, "and neither X509_NONE"),
     "a reason of 4 GiB instead of types": (
         saying(VERSION, 12, b"\0" + HUGE, then=flood),
         UNREACHABLE,
@@ -303,7 +303,7 @@ class TestVeNCryptDowngrade:
         subtypes = bytes([len(offered)]) + struct.pack(f"!{len(offered)}I", *offered)
         refused, why, _ = scene.refusal(saying(*VENCRYPT[:7], subtypes))
         assert refused == INSECURE
-        assert "and not X509_NONE (260)" in why
+        assert "and neither X509_NONE (260) nor X509_VNC (261)" in why
 
     def test_where_tls_is_wanted_an_offer_without_it_is_refused_before_anything_is_chosen(
         self,
