@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 from provision.progress import Progress, StepFailed
 from systemd_hosts import paths, trees
@@ -155,9 +156,10 @@ def _write_lists(net: Net) -> None:
 
 
 def _key() -> None:
-    if not paths.KEY.exists():
-        argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(paths.KEY)]
-        subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
+    with _locked(paths.KEY.with_suffix(".lock")):
+        if not paths.KEY.exists():
+            argv = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "tests", "-f", str(paths.KEY)]
+            subprocess.run(argv, check=True, stdin=subprocess.DEVNULL)
 
 
 @contextlib.contextmanager
@@ -165,7 +167,13 @@ def _alone(net: Net) -> Iterator[None]:
     """One change at a time in a network."""
     folder = paths.NETS / str(net.number)
     folder.mkdir(exist_ok=True)
-    with (folder / "lock").open("w") as lock:
+    with _locked(folder / "lock"):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
