@@ -70,9 +70,10 @@ class Admission:
     :param vnc_tls: our side of TLS to VNC servers, None when there is none
     :param looks_at_input: whether what browsers send is counted, for the end of idle sessions
     :param code_of: the problem code of a refusal, for the audit log
+    :param dialled: told our own end of each connection to a VNC server; must not block
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators are given by name
         self,
         *,
         console_auth: ConsoleAuth,
@@ -85,6 +86,7 @@ class Admission:
         vnc_tls: SSLContext | None,
         looks_at_input: bool,
         code_of: Callable[[Exception], str] = str,
+        dialled: Callable[[str], None] = lambda local: None,
     ) -> None:
         self._console_auth = console_auth
         self._find_principal = find_principal
@@ -98,6 +100,7 @@ class Admission:
         self._records = sessions.records
         self._audit = sessions.audit
         self._code_of = code_of
+        self._dialled = dialled
 
     def admit(self, request: UpgradeRequest) -> Session:
         """Check everything and connect to the instance's VNC server.
@@ -113,7 +116,8 @@ class Admission:
             raise
 
     def _admit(self, request: UpgradeRequest) -> Session:
-        if not self._origins.allows(request.origin, request.scheme, request.host):
+        has_token = not request.token_from_cookie
+        if not self._origins.allows(request.origin, request.scheme, request.host, has_token=has_token):
             raise OriginRefused
         claims, row = self._check(request.token, request.resume_hash, request.client)
         self._sessions.reserve()
@@ -183,7 +187,7 @@ class Admission:
         """Connect, and then use the token: a refusal leaves it as it was."""
         info, connection = self._reach(claims)
         try:
-            record = self._record(claims, row, info, request)
+            record = self._record(claims, row, info, request, connection.local)
             return Session(
                 record,
                 claims,
@@ -199,13 +203,15 @@ class Admission:
             connection.socket.close()
             raise
 
-    def _record(self, claims: Claims, row: SessionRow | None, info: ConnectInfo, request: UpgradeRequest) -> Recorded:
+    def _record(
+        self, claims: Claims, row: SessionRow | None, info: ConnectInfo, request: UpgradeRequest, vnc_client: str
+    ) -> Recorded:
         """Use the token, or go on with its session, and have the audit log say so."""
         if row is not None:
             # Before: the connection that has the session now is not cut for one that does not come about.
             tell_start(self._audit, claims, row.session_id, info, request.client, resumed=True)
-            return self._records.resume(row, request.client)
-        record = self._records.open(claims, request.client, request.resume_hash)
+            return self._records.resume(row, request.client, vnc_client)
+        record = self._records.open(claims, request.client, request.resume_hash, vnc_client)
         try:
             tell_start(self._audit, claims, record.session_id, info, request.client, resumed=False)
         except BaseException:
@@ -224,7 +230,9 @@ class Admission:
         """Connect, then look again: only a QEMU that had the port before and after had it in between."""
         info = self._look_up(claims)
         try:
-            connection = target.connect(info.host, info.port, self._connect_timeout, info.security, self._vnc_tls)
+            connection = target.connect(
+                info.host, info.port, self._connect_timeout, info.security, self._vnc_tls, self._dialled
+            )
         except (TargetUnreachable, TargetInsecure) as error:
             what = "VNC server unreachable" if isinstance(error, TargetUnreachable) else "VNC server not secure"
             log.warning(what, instance=claims.instance_id, compute=info.instance.compute, why=error.why)

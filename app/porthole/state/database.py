@@ -29,11 +29,16 @@ KEEP_SESSIONS = 2 * 3600
 KEEP_CUTS = 60
 """Seconds for which an order to cut a connection waits for the process that has it; a live one looks all the time."""
 
+KEEP_DIALLED = 60
+"""Seconds for which a connection to a VNC server is known as ours without a session, and a stranger as told."""
+
 _PURGES = (
     ("DELETE FROM tokens WHERE expires <= ?", 0),
     ("DELETE FROM signed_out WHERE expires <= ?", 0),
     ("DELETE FROM sessions WHERE seen <= ?", KEEP_SESSIONS),
     ("DELETE FROM cuts WHERE at <= ?", KEEP_CUTS),
+    ("DELETE FROM dialled WHERE at <= ?", KEEP_DIALLED),
+    ("DELETE FROM strangers WHERE at <= ?", KEEP_DIALLED),
 )
 
 

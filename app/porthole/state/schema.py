@@ -17,7 +17,8 @@ _V1 = (
 )
 
 # A session has all that its token said: it may outlive the token, whose row goes when it expires.
-# worker and connection name who carries it now; away_since is set while nobody does.
+# worker and connection name who carries it now; away_since is set while nobody does. vnc_client is our own end of the
+# connection to the VNC server, and dialled has that of each connection that was begun in the last minute.
 _V2 = (
     "ALTER TABLE tokens ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
     """CREATE TABLE sessions (
@@ -25,18 +26,22 @@ _V2 = (
         mode TEXT NOT NULL, user_id TEXT NOT NULL, project_id TEXT NOT NULL, resume_hash TEXT, client TEXT NOT NULL,
         worker TEXT NOT NULL, connection TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
         seen INTEGER NOT NULL, away_since INTEGER, ended INTEGER, reason TEXT NOT NULL DEFAULT '',
-        to_client INTEGER NOT NULL DEFAULT 0, to_target INTEGER NOT NULL DEFAULT 0
+        to_client INTEGER NOT NULL DEFAULT 0, to_target INTEGER NOT NULL DEFAULT 0,
+        vnc_client TEXT NOT NULL DEFAULT ''
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX sessions_token ON sessions (token_id)",
     "CREATE INDEX sessions_seen ON sessions (seen)",
     "CREATE INDEX sessions_user ON sessions (user_id, project_id)",
     "CREATE INDEX sessions_instance ON sessions (instance_id)",
     "CREATE INDEX sessions_client ON sessions (client)",
+    "CREATE INDEX sessions_vnc_client ON sessions (vnc_client)",
     """CREATE TABLE cuts (
         connection TEXT PRIMARY KEY, worker TEXT NOT NULL, at INTEGER NOT NULL, code INTEGER NOT NULL,
         reason TEXT NOT NULL
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX cuts_worker ON cuts (worker)",
+    "CREATE TABLE dialled (vnc_client TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE strangers (sighting TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
 MIGRATIONS = (_V1, _V2)

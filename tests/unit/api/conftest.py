@@ -142,6 +142,7 @@ class ApiSettings:
 
     novncproxy_base_url: str = BASE_URL
     vnc_enabled: bool = True
+    frame_ancestors: tuple[str, ...] = ("'self'",)
     api_requests_per_minute: int = 0
     failed_sign_ins: int = 0
     lockout_time: int = 900
