@@ -24,6 +24,8 @@ class Metrics:
     :ivar sessions_ended: consoles ended, by WebSocket close code
     :ivar relayed_bytes: payload by direction, ``to_browser`` or ``to_instance``
     :ivar computes: compute hosts by state, ``up`` or ``down``
+    :ivar strangers: VNC clients that came past this service
+    :ivar certificate_reloads: renewed certificates by what became of them, ``taken`` or ``refused``
     """
 
     def __init__(self) -> None:
@@ -46,6 +48,23 @@ class Metrics:
             "porthole_relayed_bytes", "Payload bytes relayed, by direction.", ["direction"], registry=registry
         )
         self.computes = Gauge("porthole_computes", "Compute hosts, by state.", ["state"], registry=registry)
+        self.strangers = Counter("porthole_strangers", "VNC clients that came past this service.", registry=registry)
+        self.certificate_reloads = Counter(
+            "porthole_certificate_reloads", "Changes of the certificate's files.", ["result"], registry=registry
+        )
+        self._certificate_expires: Gauge | None = None
+
+    def set_certificate(self, expires: float) -> None:
+        """Say until when the certificate that browsers see is good, Unix time; without TLS there is no such metric."""
+        if self._certificate_expires is None:
+            for result in ("taken", "refused"):
+                self.certificate_reloads.labels(result)
+            self._certificate_expires = Gauge(
+                "porthole_certificate_expires_timestamp_seconds",
+                "When the certificate that browsers see expires, in Unix time; 0 when it is not good now.",
+                registry=self.registry,
+            )
+        self._certificate_expires.set(expires)
 
     def set_computes(self, up: int, down: int) -> None:
         """Say how many compute hosts can be reached and how many cannot."""

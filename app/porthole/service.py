@@ -19,7 +19,7 @@ from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
-from porthole.config import ComputeSettings, Settings
+from porthole.config import ComputeSettings, Settings, frames
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
@@ -30,7 +30,9 @@ from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import Sessions
+from porthole.sessions.strangers import Strangers
 from porthole.sessions.watch import Watch
+from porthole.state.screens import ScreenTable
 from porthole.state.sessions import SessionTable
 from porthole.state.shares import ShareTable
 from porthole.state.sqlite import FILE, SqliteStore
@@ -57,14 +59,18 @@ class Service:
             settings.computes,
             call_timeout=settings.libvirt_call_timeout,
             resync_interval=settings.libvirt_resync_interval,
+            on_graphics=lambda event: self._strangers.seen(event),  # noqa: PLW0108 - it is made later
         )
         console_auth = ConsoleAuth(
             keys, self._store, settings.token_ttl, self._store.clock, takes_shares=settings.share_ttl_max > 0
         )
-        self._metrics = metrics = Metrics()
+        self.metrics = metrics = Metrics()
         table = SessionTable(self._store, settings.resume_ttl)
         self._audit = audit.make(settings)
         self._sessions = Sessions(settings.max_sessions, metrics, _records(table, settings), self._audit)
+        self._strangers = Strangers(
+            ScreenTable(self._store), self._live_ends, settings.known_clients, self._audit, metrics
+        )
         self._watch = Watch(
             self._sessions,
             self._authenticator.lookup,
@@ -78,11 +84,16 @@ class Service:
             policy=self._policy,
             instances=self._computes,
             sessions=self._sessions,
-            origins=OriginPolicy(settings.novncproxy_base_url, settings.allowed_origins),
+            origins=OriginPolicy(
+                settings.novncproxy_base_url,
+                settings.allowed_origins,
+                sandboxed=frames.others(settings.frame_ancestors),
+            ),
             connect_timeout=settings.connect_timeout,
             vnc_tls=_vnc_tls(settings),
             looks_at_input=settings.idle_timeout > 0,
             code_of=code_of,
+            dialled=self._strangers.dialled,
         )
         self.gate: Gate = admission
         services = Services(
@@ -99,7 +110,8 @@ class Service:
             audit=self._audit,
             readiness=[self._store.problem, self._audit.problem],
         )
-        self._app = create_app(services, create_blueprint(settings.novnc_path, settings.web, __version__))
+        pages = create_blueprint(settings.novnc_path, settings.web, __version__, settings.frame_ancestors)
+        self._app = create_app(services, pages)
 
     @classmethod
     def build(cls, settings: Settings) -> Service:
@@ -110,6 +122,7 @@ class Service:
         service._policy.start()
         service._computes.start()
         service._watch.start()
+        service._strangers.start()
         return service
 
     @staticmethod
@@ -133,6 +146,9 @@ class Service:
         """How many consoles are open."""
         return len(self._sessions)
 
+    def _live_ends(self) -> list[str]:
+        return [session.target.local for session in self._sessions.live()]
+
     def computes(self) -> dict[str, bool]:
         """Whether each compute can be reached, by name."""
         return self._computes.status()
@@ -152,8 +168,8 @@ class Service:
         """The metrics in Prometheus' text format."""
         status = self._computes.status()
         up = sum(status.values())
-        self._metrics.set_computes(up, len(status) - up)
-        return self._metrics.exposition()
+        self.metrics.set_computes(up, len(status) - up)
+        return self.metrics.exposition()
 
     def stop(self) -> None:
         """Tell every browser that the service stops; when the sessions are over, let go of the computes."""
@@ -161,6 +177,7 @@ class Service:
         # A session whose guest has just stopped asks its compute why.
         gevent.with_timeout(STOP_TIMEOUT, self._sessions.wait_until_over, timeout_value=None)
         self._watch.stop()
+        self._strangers.stop()
         self._sessions.tell_cut_off()
         self._audit.happened(Event.SERVICE_STOPPED, details={"pid": os.getpid()})
         self._audit.close()

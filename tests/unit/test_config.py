@@ -582,3 +582,58 @@ class TestSessionsAndLimits:
     @pytest.mark.parametrize(("name", "wrong"), [("token_uses", "-1"), ("resume_ttl", "3601"), ("idle_timeout", "x")])
     def test_a_number_out_of_range_is_told(self, folder: Folder, name: str, wrong: str) -> None:
         assert folder.refusal({"consoleauth": {name: wrong}}).startswith(f"option {name} in [consoleauth] is not valid")
+
+
+class TestFrameAncestors:
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            (None, ("'self'",)),
+            ("'self', https://Dashboard.example.org", ("'self'", "https://dashboard.example.org")),
+            ("self,none.example.org", ("'self'", "none.example.org")),
+            ("https:", ("https:",)),
+            ("*.example.org:8443,dashboard:*", ("*.example.org:8443", "dashboard:*")),
+            ("http://[2001:db8::1]:8080", ("http://[2001:db8::1]:8080",)),
+            ("none", ("'none'",)),
+            ("", ("'none'",)),
+        ],
+    )
+    def test_what_it_takes(self, folder: Folder, written: str | None, read: tuple[str, ...]) -> None:
+        options = {} if written is None else {"console": {"frame_ancestors": written}}
+        assert folder.load(options).frame_ancestors == read
+
+    @pytest.mark.parametrize(
+        "written",
+        [
+            "https://a.example; script-src *",
+            "https://a.example/path",
+            "https://a.example b.example",
+            "'self', 'unsafe-inline'",
+            "javascript:",
+            "https://a.example:99999",
+            "https://user@a.example",
+            "https://*",
+            "*",
+            "https://a.example?x",
+            "a.example\n  b.example",
+            "höst.example",
+        ],
+    )
+    def test_what_would_be_another_header_or_none_is_refused(self, folder: Folder, written: str) -> None:
+        message = folder.refusal({"console": {"frame_ancestors": written}})
+        assert message.startswith("option frame_ancestors in [console] has ")
+        assert "an entry is 'self', 'none', scheme://host" in message
+
+    def test_none_stands_alone_and_a_header_has_an_end(self, folder: Folder) -> None:
+        assert "'none' stands alone" in folder.refusal({"console": {"frame_ancestors": "none,self"}})
+        many = ",".join(f"host{number}.example.org" for number in range(1000))
+        assert "longer than 4096" in folder.refusal({"console": {"frame_ancestors": many}})
+
+
+class TestKnownClients:
+    def test_addresses_networks_and_sockets(self, folder: Folder) -> None:
+        known = folder.load({"vnc": {"known_clients": "10.0.0.5, fd00::/64,unix"}}).known_clients
+        assert [str(entry) for entry in known] == ["10.0.0.5/32", "fd00::/64", "unix"]
+
+    def test_anything_else_is_refused(self, folder: Folder) -> None:
+        assert "has 'proxy.example'; an entry is" in folder.refusal({"vnc": {"known_clients": "proxy.example"}})

@@ -13,6 +13,7 @@ import ssl as stdlib_ssl
 import struct
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -74,6 +75,7 @@ class Service:
                 "ping_interval": 60.0,
                 "ping_timeout": 60.0,
                 "ssl_only": False,
+                "hsts_max_age": 0,
                 "trusted_proxies": (),
                 **settings,
             }
@@ -576,6 +578,99 @@ class TestTls:
         assert answer.startswith(b"HTTP/1.1 426 ")
         assert b"https://" in answer
         assert not service.requests
+
+
+class TestPublicScheme:
+    """Over TLS browsers are told to come over TLS only (RFC 6797). A front end that is trusted says how they came."""
+
+    GET = "GET /scheme HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{}\r\n"
+    HSTS = b"Strict-Transport-Security: max-age=60\r\n"
+
+    def ask(self, address: tuple[str, int], header: str = "", context: Any = None) -> bytes:
+        connection = connect(address)
+        if context is not None:
+            connection = context.wrap_socket(connection, server_hostname="localhost")
+        connection.sendall(self.GET.format(header).encode())
+        return read_all(connection)
+
+    @pytest.fixture
+    def client(self, certificate: tuple[Path, Path]) -> Any:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(certificate[0])
+        return context
+
+    @pytest.fixture
+    def context(self, certificate: tuple[Path, Path]) -> Any:
+        context = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*certificate)
+        return context
+
+    def test_every_answer_over_tls_says_so_and_none_over_plain_http(
+        self, start: Start, context: Any, client: Any
+    ) -> None:
+        _, address = start(context, hsts_max_age=60)
+        assert self.HSTS in self.ask(address, context=client)
+        secure = client.wrap_socket(connect(address, b""), server_hostname="localhost")
+        secure.sendall(request(token="no"))
+        assert self.HSTS in read_all(secure), "a refusal"
+        secure = client.wrap_socket(connect(address, b""), server_hostname="localhost")
+        secure.sendall(request())
+        assert self.HSTS in read_head(secure), "a 101"
+        secure.close()
+        assert b"Strict-Transport" not in self.ask(address)
+        assert b"Strict-Transport" not in self.ask(address, "X-Forwarded-Proto: https\r\n"), (
+            "from nobody who is trusted"
+        )
+
+    def test_not_with_a_certificate_that_nobody_has_signed_nor_when_it_is_off(
+        self, start: Start, context: Any, client: Any
+    ) -> None:
+        service, address = start(context, hsts_max_age=60)
+        service.server.take_context(context, self_signed=True)
+        assert b"Strict-Transport" not in self.ask(address, context=client)
+        service.server.take_context(context, self_signed=False)
+        assert self.HSTS in self.ask(address, context=client)
+        _, address = start(context, hsts_max_age=0)
+        assert b"Strict-Transport" not in self.ask(address, context=client)
+
+    def test_behind_a_front_end_its_word_counts(self, start: Start) -> None:
+        proxies = (ip_network("127.0.0.0/8"),)
+        service, address = start(hsts_max_age=60, trusted_proxies=proxies)
+        answer = self.ask(address, "X-Forwarded-Proto: https\r\n")
+        assert self.HSTS in answer
+        assert answer.endswith(b"https")
+        answer = self.ask(address, "X-Forwarded-Proto: http\r\n")
+        assert b"Strict-Transport" not in answer
+        assert answer.endswith(b"http")
+        read_all(connect(address, request(token="no", X_Forwarded_Proto="wss")))
+        assert service.requests[-1].scheme == "https", "what the origin is compared with"
+
+    def test_x_forwarded_host_means_nothing(self, start: Start) -> None:
+        service, address = start(trusted_proxies=(ip_network("127.0.0.0/8"),))
+        read_all(connect(address, request(token="no", X_Forwarded_Host="evil.example")))
+        assert service.requests[-1].host == "127.0.0.1"
+
+    def test_a_connection_keeps_its_certificate_and_the_next_one_has_the_new(
+        self, start: Start, context: Any, client: Any, tmp_path: Path
+    ) -> None:
+        service, address = start(context)
+        before = client.wrap_socket(connect(address), server_hostname="localhost")
+        before.sendall(request() + client_frame(2, OPENING + b"before"))
+        renewed = make_certificate(tmp_path, "localhost")
+        other = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_SERVER)
+        other.load_cert_chain(*renewed)
+        service.server.take_context(other, self_signed=True)
+        trusting = ssl.SSLContext(stdlib_ssl.PROTOCOL_TLS_CLIENT)
+        trusting.load_verify_locations(renewed[0])
+        after = trusting.wrap_socket(connect(address), server_hostname="localhost")
+        assert after.getpeercert(True) == stdlib_ssl.PEM_cert_to_DER_cert(renewed[0].read_text())
+        assert after.getpeercert(True) != before.getpeercert(True)
+        read_head(before)
+        data = b""
+        while not data.endswith(b"before"):
+            data += before.recv(100)
+        before.close()
+        after.close()
 
 
 class TestBeforeTheStart:

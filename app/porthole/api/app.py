@@ -17,9 +17,11 @@ from porthole.api import errors, health, problems, spec
 from porthole.api.authenticate import Authentication
 from porthole.api.limits import RequestLimit
 from porthole.api.nova.blueprint import create_blueprint as create_nova
+from porthole.api.sandboxed import answer_frames
 from porthole.api.services import Services
 from porthole.api.v1.blueprint import create_blueprint as create_v1
 from porthole.api.v1.models import describe
+from porthole.config import frames
 from porthole.metrics import Metrics
 from porthole.proxy.handler import ROUTE
 
@@ -76,6 +78,8 @@ def create_app(services: Services, web: Blueprint | None = None) -> APIFlask:
     app.register_blueprint(problems.create_blueprint())
     if web is not None:
         app.register_blueprint(web)
+    if frames.others(services.settings.frame_ancestors):
+        answer_frames(app)
     return app
 
 

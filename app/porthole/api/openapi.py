@@ -16,6 +16,7 @@ class _Nothing:
     challenge = ""
     novncproxy_base_url = ""
     vnc_enabled = True
+    frame_ancestors = ()
     api_requests_per_address = api_requests_per_user = failed_sign_ins = lockout_time = 0
 
 

@@ -57,6 +57,10 @@ class ApiSettings(Protocol):
         """``[vnc] enabled``."""
 
     @property
+    def frame_ancestors(self) -> Sequence[str]:
+        """``[console] frame_ancestors``."""
+
+    @property
     def api_requests_per_address(self) -> int:
         """``[limits] api_requests_per_address``, a minute."""
 

@@ -19,6 +19,7 @@ from porthole.compute.errors import (
     InstanceNotRunning,
 )
 from porthole.compute.host import Compute, stop_all
+from porthole.compute.link import OnGraphics
 from porthole.compute.model import ConnectInfo, Instance, Listing, PowerState
 from porthole.compute.native import Report
 from porthole.config import ComputeSettings
@@ -47,10 +48,19 @@ class Computes:
     :param call_timeout: seconds a libvirt call, or opening a connection, may take; also
         the most that each method below waits for libvirt
     :param resync_interval: seconds between full listings of a compute, beside the events
+    :param on_graphics: called on the hub with what the clients of screens do; it must not block
     """
 
-    def __init__(self, computes: Sequence[ComputeSettings], *, call_timeout: float, resync_interval: float) -> None:
+    def __init__(
+        self,
+        computes: Sequence[ComputeSettings],
+        *,
+        call_timeout: float,
+        resync_interval: float,
+        on_graphics: OnGraphics = lambda event: None,
+    ) -> None:
         self._limit = call_timeout
+        self._on_graphics = on_graphics
         self._resync_interval = resync_interval
         self._computes = self._made_of(computes, {})
         self._asked = False
@@ -96,6 +106,7 @@ class Computes:
                 # Until it has answered itself, what was known under its name before it changed. Not when its owner
                 # changed: what was known would go on to be the old one's.
                 instances=instances.get((settings.name, *_owner_of(settings)), {}),
+                on_graphics=self._on_graphics,
             )
             for settings in sorted(computes, key=lambda settings: settings.name)
         ]

@@ -67,6 +67,9 @@ class EventLoop:
             self._call(self._waiting.popleft())
         if self._dropped:
             self._dropped = False
+            LOG.warning(
+                "too many events of libvirt at once: some were dropped, strangers' connections perhaps among them"
+            )
             for handler in list(self._overflow_handlers):
                 self._call(handler)
 

@@ -17,7 +17,7 @@ from porthole.compute import native
 from porthole.compute.deadline import Deadline
 from porthole.compute.errors import ComputeUnavailable
 from porthole.compute.events import event_loop
-from porthole.compute.link import THREADS, Link, LinkError, open_link
+from porthole.compute.link import THREADS, Link, LinkError, OnGraphics, open_link
 from porthole.compute.model import Instance
 from porthole.compute.native import Report
 from porthole.compute.probe import is_local
@@ -50,6 +50,7 @@ class Compute:
     :param call_timeout: seconds a libvirt call, or opening a connection, may take
     :param resync_interval: seconds between full listings, beside the events
     :param instances: what is known of it before it has been asked, by id
+    :param on_graphics: called on the hub with what the clients of screens do; it must not block
     """
 
     def __init__(
@@ -59,6 +60,7 @@ class Compute:
         call_timeout: float,
         resync_interval: float,
         instances: Mapping[str, Instance] = MappingProxyType({}),
+        on_graphics: OnGraphics = lambda event: None,
     ) -> None:
         self.settings = settings
         self.name = settings.name
@@ -67,6 +69,7 @@ class Compute:
         self._uri = settings.connection_uri
         self._limit = call_timeout
         self._resync_interval = resync_interval
+        self._on_graphics = on_graphics
         self._threads: NativeThreads | None = None
         self._link: Link | None = None
         self._listed = False
@@ -170,7 +173,7 @@ class Compute:
         while True:
             self._listed = False
             try:
-                self._link = open_link(self.name, self._uri, threads, self._limit, event_loop())
+                self._link = open_link(self.name, self._uri, threads, self._limit, event_loop(), self._on_graphics)
                 self._follow(self._link)
             except LinkError as error:
                 why = str(error)

@@ -14,9 +14,11 @@ from porthole.compute import native, probe
 from porthole.compute.deadline import Deadline
 from porthole.compute.errors import ComputeUnavailable
 from porthole.compute.events import EventLoop
+from porthole.compute.model import GraphicsEvent
 from porthole.compute.threads import Call, Exhausted, NativeThreads
 
 T = TypeVar("T")
+OnGraphics = Callable[[GraphicsEvent], None]
 
 CALLS_AT_ONCE = 3
 """Calls that one connection has in libvirt at the same time; further ones wait their turn.
@@ -207,10 +209,13 @@ class Link:
             close_later(self._threads, connection, self.closed.set)
 
 
-def open_link(compute: str, uri: str, threads: NativeThreads, limit: float, loop: EventLoop) -> Link:
+def open_link(
+    compute: str, uri: str, threads: NativeThreads, limit: float, loop: EventLoop, on_graphics: OnGraphics
+) -> Link:
     """Connect to a libvirt, within the time limit.
 
     :param limit: seconds for each of: resolving and probing the host, and opening
+    :param on_graphics: called on the hub with what the clients of screens do; it must not block
     :raises LinkError: it cannot be reached
     """
     if threads.free < CALLS_AT_ONCE + 1:
@@ -222,6 +227,8 @@ def open_link(compute: str, uri: str, threads: NativeThreads, limit: float, loop
     watcher = native.Watcher(
         changed=lambda uuid: loop.deliver(lambda: link.domain_changed(uuid)),
         closed=lambda why: loop.deliver(lambda: link.kill(why)),
+        graphics=lambda event: loop.deliver(lambda: on_graphics(event)),
+        compute=compute,
     )
     call = threads.submit(lambda: native.Connection(uri, compute, watcher))
     try:

@@ -48,6 +48,40 @@ class Instance:
     user_id: str = ""
 
 
+class Phase(IntEnum):
+    """Of a graphics client (libvirt's virDomainEventGraphicsPhase), in the order in which they come."""
+
+    CONNECT = 0
+    INITIALIZE = 1
+    DISCONNECT = 2
+
+
+@dataclass(frozen=True, slots=True)
+class GraphicsEvent:
+    """Somebody came to, was let in at, or left the screen of an instance (VIR_DOMAIN_EVENT_ID_GRAPHICS).
+
+    :ivar instance_id: its UUID
+    :ivar compute: name of the compute
+    :ivar client: address of the other end, as the VNC server sees it; the path, or nothing, of a UNIX socket
+    :ivar service: its TCP port, as text; empty for a UNIX socket
+    :ivar server: address and port of the VNC server, for a log
+    :ivar auth: QEMU's word for how the client is let in, ``none`` or ``vencrypt+x509none``
+    """
+
+    phase: Phase
+    instance_id: str
+    compute: str
+    client: str
+    service: str
+    server: str
+    auth: str
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it came through a UNIX socket of the host."""
+        return not self.service
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """All instances that are known, and the computes that cannot be asked now.

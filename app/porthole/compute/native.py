@@ -7,14 +7,14 @@ on these threads, for to free one can block as well; values go back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import libvirt
 from gevent import monkey
 
 from porthole.compute import xml
-from porthole.compute.model import Instance
+from porthole.compute.model import GraphicsEvent, Instance, Phase
 from porthole.compute.owner import NOBODY
 
 # Unresponsive after 2 s of silence and 2 unanswered questions: about 6 s.
@@ -49,10 +49,14 @@ class Watcher:
 
     :ivar changed: with the uuid of a domain that changed in any way
     :ivar closed: with a sentence's end that says why the connection broke
+    :ivar graphics: with what a client of a screen does
+    :ivar compute: name of the compute, for the events
     """
 
     changed: Callable[[str], None]
     closed: Callable[[str], None]
+    graphics: Callable[[GraphicsEvent], None]
+    compute: str
 
 
 class Connection:
@@ -89,6 +93,11 @@ class Connection:
         with contextlib.suppress(libvirt.libvirtError):
             self._events.append(
                 conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_METADATA_CHANGE, _on_change, watcher)
+            )
+
+        with contextlib.suppress(libvirt.libvirtError):
+            self._events.append(
+                conn.domainEventRegisterAny(None, libvirt.VIR_DOMAIN_EVENT_ID_GRAPHICS, _on_graphics, watcher)
             )
 
     def close(self) -> None:
@@ -207,3 +216,31 @@ def _on_change(conn: object, domain: libvirt.virDomain, *rest: object) -> None:
     watcher = rest[-1]
     assert isinstance(watcher, Watcher)  # noqa: S101 - for the type checker
     watcher.changed(domain.UUIDString())
+
+
+def _on_graphics(
+    conn: object, domain: libvirt.virDomain, phase: int, local: Mapping[str, object], remote: Mapping[str, object],
+    auth: str | None, subject: object, watcher: Watcher,
+) -> None:  # fmt: skip
+    """Addresses are dictionaries with ``family`` (virDomainEventGraphicsAddressType), ``node`` and ``service``."""
+    client, service = _address(remote)
+    node, port = _address(local)
+    watcher.graphics(
+        GraphicsEvent(
+            phase=Phase(phase),
+            instance_id=domain.UUIDString(),
+            compute=watcher.compute,
+            client=client,
+            service=service,
+            server=f"{node} port {port}" if port else node,
+            auth=str(auth or ""),
+        )
+    )
+
+
+def _address(found: Mapping[str, object]) -> tuple[str, str]:
+    """Node and service; a UNIX socket has no service."""
+    node = str(found.get("node") or "")
+    if found.get("family") == libvirt.VIR_DOMAIN_EVENT_GRAPHICS_ADDRESS_UNIX:
+        return node, ""
+    return node, str(found.get("service") or "")

@@ -20,6 +20,13 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("cert", help="Certificate (PEM, with its chain) for TLS to the browser. TLS is off without it."),
     cfg.StrOpt("key", help="Private key (PEM) of cert, when it is not in the same file."),
     cfg.BoolOpt("ssl_only", default=False, help="Refuse connections without TLS. Needs cert."),
+    cfg.IntOpt(
+        "hsts_max_age",
+        default=31_536_000,
+        min=0,
+        help="Seconds for which browsers that came over TLS are to come over TLS only (Strict-Transport-Security). It "
+        " counts for all ports of the host name: set 0, which says nothing, where it has sites without TLS.",
+    ),
     cfg.StrOpt(
         "web",
         help="Folder of a stock noVNC (Debian: /usr/share/novnc). Its vnc.html, vnc_lite.html, app/, core/ "
@@ -69,6 +76,13 @@ VNC_OPTS: list[cfg.Opt] = [
     ),
     cfg.StrOpt(
         "vencrypt_client_key", help="Private key (PEM) of vencrypt_client_cert, when it is not in the same file."
+    ),
+    cfg.ListOpt(
+        "known_clients",
+        default=[],
+        help="Other VNC clients that may come to the computes, a nova-novncproxy for example: addresses or networks, "
+        "10.0.0.5 or 10.0.0.0/24, and unix for those that come through a socket of the host. Everybody else who is "
+        "seen at a screen, and did not come through this service, is recorded as a stranger.",
     ),
 ]
 
@@ -135,6 +149,13 @@ CONSOLE_OPTS: list[cfg.Opt] = [
         help="Hosts, besides the one the page came from, whose pages may open consoles: host, host:port or "
         "scheme://host:port.",
     ),
+    cfg.ListOpt(
+        "frame_ancestors",
+        default=["'self'"],
+        help="Whose pages may show the console page in a frame: 'self' for this service's own, 'none' for nobody's, "
+        "https://dashboard.example.org, a host, or https: for all with TLS (CSP frame-ancestors). With others than "
+        "'self', frames that are sandboxed without allow-same-origin work too.",
+    ),
 ]
 
 API_OPTS: list[cfg.Opt] = [
@@ -199,7 +220,8 @@ PROXY_OPTS: list[cfg.Opt] = [
         "trusted_proxies",
         default=[],
         help="Addresses or networks of the reverse proxies in front of this service, 10.0.0.5 or 10.0.0.0/24: what "
-        "these say in X-Forwarded-For is the browser's address. Nobody else is believed.",
+        "these say in X-Forwarded-For is the browser's address, and X-Forwarded-Proto says whether it came over TLS. "
+        "Nobody else is believed.",
     ),
     cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
 ]

@@ -8,12 +8,12 @@ import re
 import urllib.parse
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from oslo_config import cfg
 
 from porthole.config import files as config_files
-from porthole.config import libvirt_uri
+from porthole.config import frames, libvirt_uri
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
 from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings
 
@@ -80,6 +80,7 @@ class _Reader:
             cert=cert,
             key=self._existing("DEFAULT", "key"),
             ssl_only=ssl_only,
+            hsts_max_age=self._int("DEFAULT", "hsts_max_age"),
             web=self._existing("DEFAULT", "web", folder=True),
             novnc_path=self._novnc_path(),
             state_path=self._path("DEFAULT", "state_path"),
@@ -93,6 +94,7 @@ class _Reader:
             vencrypt_ca_certs=vencrypt_ca_certs,
             vencrypt_client_cert=vencrypt_client_cert,
             vencrypt_client_key=vencrypt_client_key,
+            known_clients=tuple(self._known_clients()),
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
             token_uses=self._int("consoleauth", "token_uses"),
@@ -103,6 +105,7 @@ class _Reader:
             session_timeout=self._int("consoleauth", "session_timeout"),
             token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
             allowed_origins=tuple(self._origins()),
+            frame_ancestors=self._frame_ancestors(),
             auth_strategy=self._str("api", "auth_strategy"),
             http_basic_auth_user_file=self._required_file(
                 "api", "http_basic_auth_user_file", "Make one with: porthole user add NAME --role admin"
@@ -236,14 +239,30 @@ class _Reader:
                 )
             yield origin.rstrip("/").lower()
 
+    def _frame_ancestors(self) -> tuple[str, ...]:
+        try:
+            return frames.ancestors(self._value("console", "frame_ancestors"))
+        except ValueError as error:
+            raise self._error("console", "frame_ancestors", str(error)) from None
+
+    def _known_clients(self) -> Iterator[Network | Literal["unix"]]:
+        for entry in self._value("vnc", "known_clients"):
+            if entry == "unix":
+                yield "unix"
+            else:
+                yield self._network("vnc", "known_clients", entry)
+
     def _networks(self, group: str, name: str) -> Iterator[Network]:
         for entry in self._value(group, name):
-            try:
-                yield ipaddress.ip_network(entry)
-            except ValueError:
-                raise self._error(
-                    group, name, f"has {entry!r}; an entry is an address or a network, 10.0.0.5 or 10.0.0.0/24."
-                ) from None
+            yield self._network(group, name, entry)
+
+    def _network(self, group: str, name: str, entry: str) -> Network:
+        try:
+            return ipaddress.ip_network(entry)
+        except ValueError:
+            raise self._error(
+                group, name, f"has {entry!r}; an entry is an address or a network, 10.0.0.5 or 10.0.0.0/24."
+            ) from None
 
     def _existing(self, group: str, name: str, folder: bool = False) -> Path | None:
         if not self._value(group, name):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
+from typing import Literal
 
 Network = IPv4Network | IPv6Network
 
@@ -59,6 +60,7 @@ class Settings:
     cert: Path | None
     key: Path | None
     ssl_only: bool
+    hsts_max_age: int
     web: Path | None
     novnc_path: Path
     state_path: Path
@@ -72,6 +74,7 @@ class Settings:
     vencrypt_ca_certs: Path | None
     vencrypt_client_cert: Path | None
     vencrypt_client_key: Path | None
+    known_clients: tuple[Network | Literal["unix"], ...]
     token_ttl: int
     enforce_session_timeout: bool
     token_uses: int
@@ -82,6 +85,7 @@ class Settings:
     session_timeout: int
     token_key_file: Path
     allowed_origins: tuple[str, ...]
+    frame_ancestors: tuple[str, ...]
     auth_strategy: str
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path

@@ -1,6 +1,6 @@
-"""The browser's address, behind proxies: X-Forwarded-For, as far as it can be believed.
+"""The browser's address and scheme, behind proxies: X-Forwarded-For and X-Forwarded-Proto, if they can be believed.
 
-Everybody may send this header, and each proxy appends whom it heard from. So it is read from the right, and only
+Everybody may send these headers, and each proxy appends whom it heard from. So they are read from the right, and only
 as long as whoever said it is one of ``[proxy] trusted_proxies``.
 """
 
@@ -15,6 +15,9 @@ MAX_HOPS = 16
 """Entries that are looked at; a chain of trusted proxies is not longer."""
 
 _MAX_ENTRY = 64
+
+_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+"""What front ends say in X-Forwarded-Proto; some say ws and wss of WebSockets."""
 
 
 class TrustedProxies:
@@ -40,6 +43,17 @@ class TrustedProxies:
                 break
             client = said
         return client
+
+    def scheme(self, peer: str, forwarded_proto: str, own: str) -> str:
+        """How the browser came: ``https`` when it came over TLS, ``http`` otherwise.
+
+        :param peer: address of the TCP connection's other end, the only one whose word can be known
+        :param forwarded_proto: its X-Forwarded-Proto; of several entries the last one is its own
+        :param own: how the connection itself came, which counts when nothing is said that can be believed
+        """
+        if not forwarded_proto or not self._trusts(peer):
+            return own
+        return _SCHEMES.get(forwarded_proto.rpartition(",")[2].strip().lower(), own)
 
     def _trusts(self, address: str) -> bool:
         try:

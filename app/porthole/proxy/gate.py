@@ -25,6 +25,7 @@ class UpgradeRequest:
     :ivar client: address of the browser: of the peer, or what a trusted proxy says of it
     :ivar resume_hash: SHA-256 of the secret with which the browser goes on with its session, in hexadecimal; None
         when it offers none. The secret itself goes no further than the request.
+    :ivar token_from_cookie: whether the browser added the token by itself
     """
 
     scheme: str
@@ -33,6 +34,7 @@ class UpgradeRequest:
     token: str | None
     client: str
     resume_hash: str | None = None
+    token_from_cookie: bool = False
 
     def __repr__(self) -> str:
         return f"UpgradeRequest(scheme={self.scheme!r}, host={self.host!r}, origin={self.origin!r}, token=...)"

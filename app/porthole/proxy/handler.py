@@ -79,7 +79,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     """Handles a connection's requests: upgrades go through the gate, the rest to the application.
 
     The server has, beside what pywsgi needs: ``gate``, ``connections``, ``buffers``,
-    ``ping_interval``, ``ping_timeout``, ``request_timeout`` and ``trusted_proxies``.
+    ``ping_interval``, ``ping_timeout``, ``request_timeout``, ``trusted_proxies``, ``secure_headers``, those of every
+    answer over TLS, and ``silent_on_tls``, whether its own TLS goes without them.
     """
 
     # pywsgi's and gevent-websocket's, which are None between requests
@@ -136,7 +137,16 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         ends = self._has_unread_body() or self.connections.closing
         if ends and not any(name.lower() == "connection" for name, _ in headers):
             headers = [*headers, ("Connection", "close")]
-        return super().start_response(status, headers, exc_info)
+        return super().start_response(status, [*headers, *self._secure_headers()], exc_info)
+
+    def _secure_headers(self) -> Any:
+        """Those of an answer that a browser gets over TLS: from here, or from a front end that is trusted."""
+        environ = self.environ or {}
+        if environ.get("wsgi.url_scheme") != "https":
+            return ()
+        if self.server.silent_on_tls and isinstance(self.socket, ssl.SSLSocket):
+            return ()
+        return self.server.secure_headers
 
     def _has_unread_body(self) -> bool:
         body = self.wsgi_input
@@ -183,8 +193,10 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
         environ: dict[str, Any] = super().get_environ()
         peer = str(self.client_address[0]) if self.client_address else ""
         forwarded_for = environ.get("HTTP_X_FORWARDED_FOR", "")
-        environ["REMOTE_ADDR"] = self.server.trusted_proxies.client(peer, forwarded_for)
-        environ["wsgi.url_scheme"] = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        proxies = self.server.trusted_proxies
+        own = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        environ["REMOTE_ADDR"] = proxies.client(peer, forwarded_for)
+        environ["wsgi.url_scheme"] = proxies.scheme(peer, environ.get("HTTP_X_FORWARDED_PROTO", ""), own)
         return environ
 
     def run_application(self) -> None:

@@ -17,9 +17,12 @@ class OriginPolicy:
 
     :param base_url: ``[vnc] novncproxy_base_url``; its own origin is always allowed
     :param allowed_origins: entries ``host``, ``host:port`` or ``scheme://host:port``
+    :param sandboxed: whether pages in frames without an origin, whose ``Origin`` is ``null``, may; any site can have
+        such a page, so it has to have a token of its own
     """
 
-    def __init__(self, base_url: str, allowed_origins: Sequence[str]) -> None:
+    def __init__(self, base_url: str, allowed_origins: Sequence[str], *, sandboxed: bool = False) -> None:
+        self._sandboxed = sandboxed
         own = _split(base_url)
         self._exact = {own} if own else set()
         self._host_ports: set[tuple[str, int]] = set()
@@ -37,15 +40,18 @@ class OriginPolicy:
             else:
                 self._host_ports.add((host, parts.port))
 
-    def allows(self, origin: str | None, scheme: str, host: str | None) -> bool:
+    def allows(self, origin: str | None, scheme: str, host: str | None, *, has_token: bool = False) -> bool:
         """Whether a page of this origin may open a console.
 
         :param origin: the ``Origin`` header, None when there is none
         :param scheme: ``http`` or ``https``, as the request itself came
         :param host: the request's ``Host`` header
+        :param has_token: whether the page itself gave the token, and not the browser a cookie
         """
         if origin is None:
             return True
+        if origin == "null":
+            return self._sandboxed and has_token
         parsed = _split(origin)
         if parsed is None:
             return False

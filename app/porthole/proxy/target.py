@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ipaddress
 import socket as stdlib_socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import gevent
@@ -44,10 +46,12 @@ class Target:
 
     :ivar socket: plain or TLS; nothing of what comes next has been read from it
     :ivar opened: what was agreed on
+    :ivar local: our own end, ``address:port``
     """
 
     socket: socket
     opened: Opened
+    local: str = ""
 
 
 class _OutOfTime(BaseException):
@@ -60,6 +64,7 @@ def connect(
     policy: SecurityPolicy,
     context: ssl.SSLContext | None,
     password: VncPassword | None = None,
+    dialled: Callable[[str], None] = lambda local: None,
 ) -> Target:
     """Connect to a VNC server, which speaks first (RFC 6143 7.1.1), and go through the opening up to its end.
 
@@ -70,6 +75,7 @@ def connect(
     :param policy: what the VNC server has to offer
     :param context: our side of TLS
     :param password: the guest's VNC password, None when libvirt tells none
+    :param dialled: told our own end of each TCP connection that is made, whatever becomes of it; it must not block
     :raises TargetUnreachable: refused, no route, not accepted in time, silent, or no VNC server that lets us in
     :raises TargetInsecure: its security types or its certificate are not what the policy wants
     :raises TargetLocked: it wants another password than this one
@@ -77,6 +83,7 @@ def connect(
     end = time.monotonic() + timeout
     while True:
         target = _connected(address, max(0.0, end - time.monotonic()))
+        dialled(_local(target))
         if _greets(target, min(GREETING_TIMEOUT, max(0.0, end - time.monotonic()))):
             return _Opening(target, policy, context, password, str(address)).run(end, timeout)
         target.close()
@@ -117,6 +124,37 @@ def _connected_to_socket(path: str) -> socket:
     except BaseException:
         target.close()
         raise
+
+
+def _local(target: socket) -> str:
+    """Our own end; empty when the connection has ended already, or is that of a UNIX socket."""
+    if target.family == stdlib_socket.AF_UNIX:
+        return ""
+    try:
+        address, port = target.getsockname()[:2]
+    except OSError:
+        return ""
+    return end_name(str(address), str(port))
+
+
+def end_name(address: str, port: str) -> str:
+    """One end of a TCP connection as all of the service writes it, whatever the other side made of its address.
+
+    An IPv4 client of a socket of IPv6 is seen there as ``::ffff:192.0.2.1`` (RFC 4291 2.5.5.2), and a link-local
+    address has a zone, which is each side's own (RFC 4007 6).
+    """
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return f"{address}:{port}"
+    mapped = found.ipv4_mapped if isinstance(found, ipaddress.IPv6Address) else None
+    found = mapped or found
+    return f"[{found}]:{port}" if isinstance(found, ipaddress.IPv6Address) else f"{found}:{port}"
+
+
+def socket_end(instance_id: str) -> str:
+    """The same for a UNIX socket, whose clients have no address: any client of the instance's display."""
+    return f"unix {instance_id}"
 
 
 def _greets(target: socket, timeout: float) -> bool:
@@ -167,7 +205,7 @@ class _Opening:
         except BaseException:
             self._connection.close()
             raise
-        return Target(self._connection, conversation.outcome)
+        return Target(self._connection, conversation.outcome, _local(self._connection))
 
     def _converse(self, conversation: Conversation[Opened]) -> None:
         self._connection.settimeout(None)

@@ -66,13 +66,15 @@ def check_upgrade(environ: Mapping[str, Any], request_version: str) -> None:
 
 def upgrade_request(environ: Mapping[str, Any], client: str) -> UpgradeRequest:
     """What the gate gets to see of the request."""
+    token, from_cookie = _token(environ)
     return UpgradeRequest(
         scheme=environ["wsgi.url_scheme"],
         host=environ.get("HTTP_HOST"),
         origin=environ.get("HTTP_ORIGIN"),
-        token=_token(environ),
+        token=token,
         client=client,
         resume_hash=next(map(resume_hash, _resume_secrets(environ)), None),
+        token_from_cookie=from_cookie,
     )
 
 
@@ -94,19 +96,19 @@ def _resume_secrets(environ: Mapping[str, Any]) -> list[str]:
     return [name.removeprefix(RESUME_PREFIX) for name in _offered(environ) if name.startswith(RESUME_PREFIX)]
 
 
-def _token(environ: Mapping[str, Any]) -> str | None:
-    """As nova-novncproxy finds it (nova/console/websocketproxy.py): query first, then cookie."""
+def _token(environ: Mapping[str, Any]) -> tuple[str | None, bool]:
+    """As nova-novncproxy finds it (nova/console/websocketproxy.py), query first, then cookie; and whether in that."""
     try:
         query = urllib.parse.parse_qs(environ.get("QUERY_STRING", ""), max_num_fields=20)
     except ValueError:
-        return None
+        return None, False
     if query.get("token"):
-        return str(query["token"][0])
+        return str(query["token"][0]), False
     cookies = environ.get("HTTP_COOKIE", "")
     if len(cookies) > _MAX_COOKIES:
-        return None
+        return None, False
     try:
         jar: http.cookies.SimpleCookie = http.cookies.SimpleCookie(cookies)
     except http.cookies.CookieError:
-        return None
-    return str(jar["token"].value) if "token" in jar else None
+        return None, False
+    return (str(jar["token"].value), True) if "token" in jar else (None, False)

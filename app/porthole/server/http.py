@@ -60,6 +60,8 @@ class HttpServer(PyWSGIServer):  # type: ignore[misc]
         self.connections = connections
         self.request_timeout = request_timeout
         self.trusted_proxies = TrustedProxies(())
+        self.secure_headers: tuple[tuple[str, str], ...] = ()
+        self.silent_on_tls = False
 
     def handle(self, client_socket: socket.socket, address: Any) -> None:
         """Handle a connection, which is one of :attr:`connections` until it is a console's."""
@@ -95,6 +97,18 @@ class ConsoleServer(HttpServer):
         self.ping_timeout = settings.ping_timeout
         self.ssl_only = settings.ssl_only
         self.trusted_proxies = TrustedProxies(settings.trusted_proxies)
+        if settings.hsts_max_age:
+            self.secure_headers = (("Strict-Transport-Security", f"max-age={settings.hsts_max_age}"),)
+
+    def take_context(self, context: ssl.SSLContext, *, self_signed: bool) -> None:
+        """Make new connections of TLS with this from now on.
+
+        :param self_signed: whether its certificate is: whoever takes one against the browser's advice must
+            not be told to never do so again (RFC 6797 8.4), so nothing is said then
+        """
+        self.wrap_socket = context.wrap_socket
+        self.ssl_args: dict[str, Any] = {"server_side": True}
+        self.silent_on_tls = self_signed
 
     def wrap_socket_and_handle(self, client_socket: socket.socket, address: Any) -> None:
         """Take TLS and, unless ``ssl_only``, plain connections on one port, as nova-novncproxy does."""

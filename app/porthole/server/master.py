@@ -25,7 +25,7 @@ log = structlog.get_logger("porthole.server")
 class Master(Arbiter):  # type: ignore[misc]
     """The arbiter. Its signals, beside gunicorn's SIGTERM, SIGINT and SIGQUIT, which end it:
 
-    - SIGHUP: read the configuration again, and take over the list of computes
+    - SIGHUP: read the configuration again, and take over the list of computes and a renewed certificate
     - SIGUSR2: drain: new clients are left to others, and it ends when its sessions have
     - SIGTTIN and SIGTTOU, which would change the number of workers, are ignored: sessions, limits
       and metrics are one worker's

@@ -16,12 +16,13 @@ from gevent.hub import get_hub
 from gevent.pool import Pool
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import base_environ
-from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
 from porthole.config import ComputeSettings, ConfigError
+from porthole.metrics import Metrics
 from porthole.proxy.connections import Connections
 from porthole.proxy.handler import ConsoleHandler
+from porthole.server.certificate import Certificate, Loaded
 from porthole.server.http import MAX_CONNECTIONS, Application, ConsoleServer
 from porthole.server.listeners import BACKLOG, prefer_the_newest
 from porthole.server.metrics import MetricsServer
@@ -41,6 +42,8 @@ log = structlog.get_logger("porthole.server")
 
 class Service(Application, Protocol):
     """The wired service (:class:`porthole.service.Service`)."""
+
+    metrics: Metrics
 
     @property
     def sessions(self) -> int:
@@ -65,7 +68,7 @@ class Service(Application, Protocol):
 class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
     """gunicorn's pywsgi worker, with these signals, which the master sends:
 
-    - SIGHUP: look at the page, whether the list of computes is to be read again
+    - SIGHUP: look at the page, whether the list of computes and the certificate are to be read again
     - SIGUSR2: look at the page, whether to drain: leave new clients to others, and end when the sessions have
     - SIGTERM, SIGINT, SIGQUIT: end now; sessions are told with a reason
     """
@@ -81,6 +84,7 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
         self._wake: Event | None = None
         self._servers: Sequence[ConsoleServer] = ()
         self._metrics: MetricsServer | None = None
+        self._certificate: Certificate | None = None
 
     # --- signals
 
@@ -138,14 +142,14 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
         :raises RuntimeError: it does not answer
         """
         environ = {**base_environ(self.cfg), "wsgi.multithread": True}
-        tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
         self._servers = [
             ConsoleServer(
                 listener, service, connections=connections, spawn=Pool(self.worker_connections), log=self.log,
-                handler_class=ConsoleHandler, environ=environ, **tls,
+                handler_class=ConsoleHandler, environ=environ,
             )
             for listener in self.sockets
         ]  # fmt: skip
+        self._use_certificate(service)
         for server in self._servers:
             server.ask_itself()
         metrics = self.app.listeners.metrics
@@ -159,6 +163,22 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
             server.start()
         self.page.answers = 1
 
+    def _use_certificate(self, service: Service) -> None:
+        """Begin to speak TLS, and go on with each certificate that takes the place of this one.
+
+        :raises Refused: the files cannot be used
+        """
+        settings = service.settings
+        if settings.cert is None:
+            return
+        self._certificate = Certificate(settings.cert, settings.key or settings.cert, service.metrics, self._take)
+        self._take(self._certificate.start())
+        gevent.spawn(self._certificate.follow)  # until the process ends
+
+    def _take(self, loaded: Loaded) -> None:
+        for server in self._servers:
+            server.take_context(loaded.context, self_signed=loaded.self_signed)
+
     def _reload_if_wanted(self) -> None:
         wanted = self.page.reloads_wanted
         if self.page.reloads == wanted:
@@ -167,6 +187,8 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
             self.wsgi.take_computes(self.app.reread().computes)
         except ConfigError as error:  # it was good a moment ago, when the master read it
             log.error("configuration not taken over", why=str(error))
+        if self._certificate is not None:
+            self._certificate.look(now=True)
         self.page.reloads = wanted
 
     def _drain(self, connections: Connections) -> None:

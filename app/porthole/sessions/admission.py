@@ -9,7 +9,7 @@ can be refused any more but for want of an audit log, and then that is undone.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import structlog
@@ -79,9 +79,10 @@ class Admission:
     :param vnc_tls: our side of TLS to VNC servers, None when there is none
     :param looks_at_input: whether what browsers send is counted, for the end of idle sessions
     :param code_of: the problem code of a refusal, for the audit log
+    :param dialled: told our own end of each connection to a VNC server; must not block
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - collaborators are given by name
         self,
         *,
         console_auth: ConsoleAuth,
@@ -94,6 +95,7 @@ class Admission:
         vnc_tls: SSLContext | None,
         looks_at_input: bool,
         code_of: Callable[[Exception], str] = str,
+        dialled: Callable[[str], None] = lambda local: None,
     ) -> None:
         self._console_auth = console_auth
         self._find_principal = find_principal
@@ -107,6 +109,7 @@ class Admission:
         self._records = sessions.records
         self._audit = sessions.audit
         self._code_of = code_of
+        self._dialled = dialled
 
     def admit(self, request: UpgradeRequest) -> Session:
         """Check everything and connect to the instance's VNC server.
@@ -122,7 +125,8 @@ class Admission:
             raise
 
     def _admit(self, request: UpgradeRequest) -> Session:
-        if not self._origins.allows(request.origin, request.scheme, request.host):
+        has_token = not request.token_from_cookie
+        if not self._origins.allows(request.origin, request.scheme, request.host, has_token=has_token):
             raise OriginRefused
         claims, row = self._check(request.token, request.resume_hash, request.client)
         self._sessions.reserve()
@@ -195,7 +199,7 @@ class Admission:
         """Connect, and then use the token: a refusal leaves it as it was."""
         info, connection = self._reach(claims)
         try:
-            record = self._record(claims, row, info, request)
+            record = self._record(claims, row, info, request, connection.local)
             return Session(
                 record,
                 claims,
@@ -212,13 +216,15 @@ class Admission:
             connection.socket.close()
             raise
 
-    def _record(self, claims: Claims, row: SessionRow | None, info: ConnectInfo, request: UpgradeRequest) -> Recorded:
+    def _record(
+        self, claims: Claims, row: SessionRow | None, info: ConnectInfo, request: UpgradeRequest, vnc_client: str
+    ) -> Recorded:
         """Use the token, or go on with its session, and have the audit log say so."""
         if row is not None:
             # Before: the connection that has the session now is not cut for one that does not come about.
             tell_start(self._audit, claims, row.session_id, info, request.client, resumed=True)
-            return self._records.resume(row, request.client)
-        record = self._records.open(claims, request.client, request.resume_hash)
+            return self._records.resume(row, request.client, vnc_client)
+        record = self._records.open(claims, request.client, request.resume_hash, vnc_client)
         try:
             tell_start(self._audit, claims, record.session_id, info, request.client, resumed=False)
         except BaseException:
@@ -239,9 +245,11 @@ class Admission:
         The password is asked for the first time alone: the session keeps the second answer, which is without it.
         """
         info = self._look_up(claims, with_password=True)
+        if info.path:
+            self._dialled(target.socket_end(claims.instance_id))
         try:
             connection = target.connect(
-                info.address, self._connect_timeout, info.security, self._vnc_tls, info.password
+                info.address, self._connect_timeout, info.security, self._vnc_tls, info.password, self._dialled
             )
         except (TargetUnreachable, TargetInsecure) as error:
             log.warning(_WHAT[type(error)], instance=claims.instance_id, compute=info.instance.compute, why=error.why)
@@ -253,4 +261,4 @@ class Admission:
         except BaseException:
             connection.socket.close()
             raise
-        return again, connection
+        return again, replace(connection, local=target.socket_end(claims.instance_id)) if info.path else connection

@@ -109,12 +109,13 @@ class Records:
         """
         _enforce(self.table.verdict(self._wanted(claims, client)), claims)
 
-    def open(self, claims: Claims, client: str, resume_hash: str | None) -> Recorded:
+    def open(self, claims: Claims, client: str, resume_hash: str | None, vnc_client: str = "") -> Recorded:
         """Use the token, and begin a session.
 
+        :param vnc_client: our own end of the connection to the VNC server
         :raises TokenUsed, TokenInvalid, SessionLimit: the token is as it was before
         """
-        session_id, carrier = secrets.token_hex(16), self._carrier()
+        session_id, carrier = secrets.token_hex(16), self._carrier(vnc_client)
         expires = self.lifetime.at_start(self.table.now(), claims.expires, shared=bool(claims.share_uses))
         _enforce(self.table.begin(session_id, self._wanted(claims, client), carrier, resume_hash, expires), claims)
         return Recorded(session_id, carrier.connection, expires)
@@ -123,12 +124,13 @@ class Records:
         """A session that was opened does not come about after all, and its token is as it was before."""
         self.table.undo(recorded.session_id, recorded.connection, claims.token_id)
 
-    def resume(self, row: SessionRow, client: str) -> Recorded:
+    def resume(self, row: SessionRow, client: str, vnc_client: str = "") -> Recorded:
         """Go on with a session. A connection that still carries it is cut.
 
+        :param vnc_client: as for :meth:`open`
         :raises TokenUsed: it was ended meanwhile
         """
-        carrier = self._carrier()
+        carrier = self._carrier(vnc_client)
         if not self.table.resume(row.session_id, carrier, client, CloseCode.TAKEN_OVER, TAKEN_OVER):
             raise TokenUsed(row.instance_id)
         return Recorded(row.session_id, carrier.connection, row.expires)
@@ -138,8 +140,8 @@ class Records:
         row = self.table.get(session_id)
         return row.expires if row is not None else None
 
-    def _carrier(self) -> Carrier:
-        return Carrier(self.worker, secrets.token_hex(8))
+    def _carrier(self, vnc_client: str) -> Carrier:
+        return Carrier(self.worker, secrets.token_hex(8), vnc_client)
 
     def _wanted(self, claims: Claims, client: str) -> Wanted:
         return Wanted(

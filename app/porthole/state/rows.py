@@ -15,10 +15,14 @@ class User(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Carrier:
-    """A WebSocket and the process that has it; both names are random."""
+    """A WebSocket and the process that has it; both names are random.
+
+    :ivar vnc_client: our own end of the connection to the VNC server, ``address:port``; empty when nobody knows
+    """
 
     worker: str
     connection: str
+    vnc_client: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,6 +22,8 @@ _V1 = (
 # A session has all that its token said: it may outlive the token, whose row goes when it expires.
 # worker and connection name who carries it now; away_since is set while nobody does.
 # share_uses is how many sessions a share link opens; 0 of a token that is none, and of sessions that came from none.
+# worker and connection name who carries it now; away_since is set while nobody does. vnc_client is our own end of the
+# connection to the VNC server, and dialled has that of each connection that was begun in the last minute.
 _V2 = (
     "ALTER TABLE tokens ADD COLUMN uses INTEGER NOT NULL DEFAULT 0",
     "ALTER TABLE tokens ADD COLUMN share_uses INTEGER NOT NULL DEFAULT 0",
@@ -32,13 +34,14 @@ _V2 = (
         worker TEXT NOT NULL, connection TEXT NOT NULL, started INTEGER NOT NULL, expires INTEGER,
         seen INTEGER NOT NULL, away_since INTEGER, ended INTEGER, reason TEXT NOT NULL DEFAULT '',
         to_client INTEGER NOT NULL DEFAULT 0, to_target INTEGER NOT NULL DEFAULT 0,
-        share_uses INTEGER NOT NULL DEFAULT 0
+        share_uses INTEGER NOT NULL DEFAULT 0, vnc_client TEXT NOT NULL DEFAULT ''
     ) STRICT, WITHOUT ROWID""",
     "CREATE INDEX sessions_token ON sessions (token_id)",
     "CREATE INDEX sessions_seen ON sessions (seen)",
     "CREATE INDEX sessions_user ON sessions (user_id, project_id)",
     "CREATE INDEX sessions_instance ON sessions (instance_id)",
     "CREATE INDEX sessions_client ON sessions (client)",
+    "CREATE INDEX sessions_vnc_client ON sessions (vnc_client)",
     """CREATE TABLE cuts (
         connection TEXT PRIMARY KEY, worker TEXT NOT NULL, at INTEGER NOT NULL, code INTEGER NOT NULL,
         reason TEXT NOT NULL
@@ -48,6 +51,8 @@ _V2 = (
     """CREATE TABLE clock (
         id INTEGER PRIMARY KEY CHECK (id = 1), highest INTEGER NOT NULL, era INTEGER NOT NULL
     ) STRICT""",
+    "CREATE TABLE dialled (vnc_client TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
+    "CREATE TABLE strangers (sighting TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
 MIGRATIONS = (_V1, _V2)

@@ -72,12 +72,12 @@ class SessionTable:
             connection.execute("UPDATE tokens SET uses = uses + 1 WHERE token_id = ?", (wanted.token_id,))
             connection.execute(
                 "INSERT INTO sessions (session_id, token_id, instance_id, console_type, mode, user_id, project_id, "
-                "resume_hash, client, worker, connection, started, expires, seen, share_uses) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "resume_hash, client, worker, connection, vnc_client, started, expires, seen, share_uses) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session_id, wanted.token_id, wanted.instance_id, wanted.console_type, wanted.mode, wanted.user_id,
-                    wanted.project_id, resume_hash, wanted.client, carrier.worker, carrier.connection, now, expires,
-                    now, wanted.share_uses,
+                    wanted.project_id, resume_hash, wanted.client, carrier.worker, carrier.connection,
+                    carrier.vnc_client, now, expires, now, wanted.share_uses,
                 ),
             )  # fmt: skip
             return verdict
@@ -128,10 +128,10 @@ class SessionTable:
         def write(connection: sqlite3.Connection) -> bool:
             cut_connections(connection, "session_id = :id", {"id": session_id}, now, code, reason)
             query = (
-                "UPDATE sessions SET worker = ?, connection = ?, client = ?, seen = ?, away_since = NULL "
-                "WHERE session_id = ? AND ended IS NULL"
+                "UPDATE sessions SET worker = ?, connection = ?, vnc_client = ?, client = ?, seen = ?, "
+                "away_since = NULL WHERE session_id = ? AND ended IS NULL"
             )
-            row = (carrier.worker, carrier.connection, client, now, session_id)
+            row = (carrier.worker, carrier.connection, carrier.vnc_client, client, now, session_id)
             return connection.execute(query, row).rowcount == 1
 
         return self._database.write(write)

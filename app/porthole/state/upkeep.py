@@ -20,6 +20,9 @@ KEEP_SESSIONS = 2 * 3600
 KEEP_CUTS = 60
 """Seconds for which an order to cut a connection waits for the process that has it; a live one looks all the time."""
 
+KEEP_DIALLED = 60
+"""Seconds for which a connection to a VNC server is known as ours without a session, and a stranger as told."""
+
 _EXPIRED = (
     "DELETE FROM tokens WHERE expires <= :now",
     "DELETE FROM signed_out WHERE expires <= :now",
@@ -29,6 +32,8 @@ _EXPIRED = (
 _UNSEEN = (
     "DELETE FROM sessions WHERE seen <= :now - :keep_sessions",
     "DELETE FROM cuts WHERE at <= :now - :keep_cuts",
+    "DELETE FROM dialled WHERE at <= :now - :keep_dialled",
+    "DELETE FROM strangers WHERE at <= :now - :keep_dialled",
 )
 
 
@@ -54,6 +59,7 @@ class Upkeep:
                 agree(connection, self._clock)
                 self._last = (self._clock(), at)
             values = {"now": int(self._clock()), "keep_sessions": KEEP_SESSIONS, "keep_cuts": KEEP_CUTS}
+            values["keep_dialled"] = KEEP_DIALLED
             for statement in (*_EXPIRED, *(_UNSEEN if evenly else ())):
                 connection.execute(statement, values)
         except sqlite3.OperationalError:

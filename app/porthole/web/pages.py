@@ -12,10 +12,13 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from flask import Blueprint, Response, abort, send_file
 from werkzeug.security import safe_join
+
+from porthole.web.framing import OWN, Framing
 
 PAGE_CSP = "; ".join(
     [
@@ -24,12 +27,11 @@ PAGE_CSP = "; ".join(
         "style-src 'self'",
         "img-src 'self' data: blob:",  # noVNC: cursors and JPEG rectangles are data: URLs; a screenshot is a blob
         "connect-src 'self'",  # CSP 3: 'self' of a page over http(s) covers ws(s) of the same host and port
-        "frame-ancestors 'self'",
         "base-uri 'none'",
         "form-action 'self'",
     ]
 )
-"""Content-Security-Policy of Porthole's own pages."""
+"""Content-Security-Policy of Porthole's own pages, but for frame-ancestors."""
 
 PERMISSIONS_POLICY = (
     "fullscreen=(self), clipboard-read=(self), clipboard-write=(self), "
@@ -39,7 +41,6 @@ PERMISSIONS_POLICY = (
 ALWAYS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
 }
 """Headers of every answer of this blueprint."""
 
@@ -78,13 +79,17 @@ _INLINE_SCRIPT = re.compile(rb"<script(?![^>]*\ssrc\s*=)[^>]*>(.*?)</script>", r
 _VERSIONED = re.compile(r"v-[\w.+-]+/")
 
 
-def create_blueprint(novnc_path: Path, stock_web: Path | None, static_version: str) -> Blueprint:
+def create_blueprint(
+    novnc_path: Path, stock_web: Path | None, static_version: str, frame_ancestors: Sequence[str] = ("'self'",)
+) -> Blueprint:
     """Make the blueprint of all pages and files.
 
     :param novnc_path: folder of the unpacked npm package ``@novnc/novnc`` 1.7 (it has ``core/rfb.js``)
     :param stock_web: folder of a stock noVNC whose own pages are to be offered too, or None
     :param static_version: the release; part of the address under which assets may be cached for good
+    :param frame_ancestors: ``[console] frame_ancestors``, checked: whose pages may show a console page
     """
+    framing = Framing(frame_ancestors)
     pages = Blueprint("web", __name__)
     static = _Tree(_HERE / "static", static_version)
     novnc = _Tree(novnc_path, _package_version(novnc_path), NOVNC_FOLDERS)
@@ -95,21 +100,22 @@ def create_blueprint(novnc_path: Path, stock_web: Path | None, static_version: s
     @pages.after_request
     def add_headers(response: Response) -> Response:
         response.headers.update(ALWAYS)
+        response.headers.update((framing if response.mimetype != "text/html" else OWN).file_headers())
         return response
 
     @pages.get("/")
     def index() -> Response:
-        return _page(index_html)
+        return _page(index_html, PAGE_CSP, OWN)
 
     @pages.get("/vnc_auto.html")
     def console() -> Response:
-        return _page(console_html)
+        return _page(console_html, PAGE_CSP, framing)
 
     @pages.get("/<any(vnc, vnc_lite):name>.html")
     def nova_console(name: str) -> Response:
         """The other two addresses that Nova's base URLs use: the stock page, where there is one."""
-        stock = _stock_page(stock_web, f"{name}.html")
-        return _page(console_html) if stock is None else stock
+        stock = _stock_page(stock_web, f"{name}.html", framing)
+        return _page(console_html, PAGE_CSP, framing) if stock is None else stock
 
     @pages.get("/static/<path:path>")
     def asset(path: str) -> Response:
@@ -188,16 +194,17 @@ def _own_page(name: str, addresses: dict[str, str]) -> bytes:
     return html.encode()
 
 
-def _page(html: bytes, csp: str = PAGE_CSP) -> Response:
+def _page(html: bytes, csp: str, framing: Framing) -> Response:
     """An HTML page. Its address may carry a token, so it is never stored."""
     response = Response(html, mimetype="text/html")
-    response.headers["Content-Security-Policy"] = csp
+    response.headers["Content-Security-Policy"] = f"{csp}; {framing.directive}"
+    response.headers.update(framing.page_headers())
     response.headers["Permissions-Policy"] = PERMISSIONS_POLICY
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
-def _stock_page(stock_web: Path | None, name: str) -> Response | None:
+def _stock_page(stock_web: Path | None, name: str, framing: Framing) -> Response | None:
     """The stock page as it is, or None when there is none. ``name`` is one of :data:`STOCK_PAGES`."""
     if stock_web is None or name not in STOCK_PAGES:
         return None
@@ -205,7 +212,7 @@ def _stock_page(stock_web: Path | None, name: str) -> Response | None:
         html = (stock_web / name).read_bytes()
     except OSError:
         return None
-    return _page(html, stock_csp(html))
+    return _page(html, stock_csp(html), framing)
 
 
 def stock_csp(html: bytes) -> str:
@@ -222,7 +229,6 @@ def stock_csp(html: bytes) -> str:
             "font-src 'self'",
             "media-src 'self'",
             "connect-src 'self'",
-            "frame-ancestors 'self'",
             "base-uri 'none'",
             "form-action 'self'",
         ]

@@ -145,6 +145,7 @@ class ApiSettings:
 
     novncproxy_base_url: str = BASE_URL
     vnc_enabled: bool = True
+    frame_ancestors: tuple[str, ...] = ("'self'",)
     api_requests_per_address: int = 0
     api_requests_per_user: int = 0
     failed_sign_ins: int = 0

@@ -55,3 +55,32 @@ def test_an_endless_chain_is_not_followed() -> None:
 
 def test_a_peer_without_an_address_is_nobodys() -> None:
     assert PROXIES.client("", BROWSER) == ""
+
+
+@pytest.mark.parametrize(
+    ("said", "scheme"),
+    [
+        ("https", "https"),
+        ("HTTPS ", "https"),
+        ("wss", "https"),
+        ("ws", "http"),
+        ("", "http"),
+        ("https, http", "http"),
+        ("http, https", "https"),
+        ("javascript", "http"),
+        ("https;", "http"),
+    ],
+)
+def test_a_trusted_proxys_own_word_says_how_the_browser_came(said: str, scheme: str) -> None:
+    assert PROXIES.scheme(PROXY, said, "http") == scheme
+
+
+def test_it_counts_more_than_how_the_proxy_itself_came() -> None:
+    assert PROXIES.scheme(PROXY, "http", "https") == "http"
+    assert PROXIES.scheme(PROXY, "", "https") == "https"
+
+
+def test_nobody_else_is_believed_how_it_came() -> None:
+    assert PROXIES.scheme(BROWSER, "https", "http") == "http"
+    assert PROXIES.scheme(BROWSER, "http", "https") == "https"
+    assert TrustedProxies(()).scheme(PROXY, "https", "http") == "http"

@@ -77,3 +77,20 @@ def test_one_requests_host_is_not_remembered_for_the_next() -> None:
     policy = OriginPolicy(BASE, ())
     assert policy.allows("http://evil.example", "http", "evil.example")
     assert not policy.allows("http://evil.example", "http", "10.0.0.1:6080")
+
+
+class TestFramesWithoutAnOrigin:
+    """Any site can have such a page, so it needs a token of its own, and an operator who wants it."""
+
+    def allows(self, *, sandboxed: bool, has_token: bool) -> bool:
+        return OriginPolicy(BASE, (), sandboxed=sandboxed).allows("null", "https", "c.example", has_token=has_token)
+
+    def test_they_may_where_other_sites_are_named_and_with_the_token_in_the_address(self) -> None:
+        assert self.allows(sandboxed=True, has_token=True)
+
+    def test_never_with_a_cookie_and_never_where_no_site_is_named(self) -> None:
+        assert not self.allows(sandboxed=True, has_token=False)
+        assert not self.allows(sandboxed=False, has_token=True)
+
+    def test_no_host_header_makes_null_an_origin_of_ours(self) -> None:
+        assert not OriginPolicy(BASE, ()).allows("null", "http", "null")

@@ -546,3 +546,33 @@ class TestFiles:
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert context.check_hostname
         assert not context.hostname_checks_common_name
+
+
+class TestOurOwnEnd:
+    """libvirt tells of each client of a screen; those that are our own are known by their address and port."""
+
+    def test_each_connection_is_told_whatever_becomes_of_it(self, listener: socket.socket) -> None:
+        told: list[str] = []
+        seen: list[str] = []
+
+        def refuse(connection: socket.socket) -> None:
+            address, port = connection.getpeername()
+            seen.append(f"{address}:{port}")
+
+        with serving(listener, refuse), pytest.raises(TargetUnreachable):
+            target.connect(TcpAddress("127.0.0.1", listener.getsockname()[1]), 0.3, PLAIN, None, dialled=told.append)
+        assert len(told) > 1, "it was tried again"
+        assert told[: len(seen)] == seen
+
+    @pytest.mark.parametrize(
+        ("address", "name"),
+        [
+            ("192.0.2.1", "192.0.2.1:5"),
+            ("::ffff:192.0.2.1", "192.0.2.1:5"),
+            ("2001:DB8::0:1", "[2001:db8::1]:5"),
+            ("fe80::1%eth0", "[fe80::1]:5"),
+            ("c1.example", "c1.example:5"),
+        ],
+    )
+    def test_one_end_has_one_name(self, address: str, name: str) -> None:
+        assert target.end_name(address, "5") == name

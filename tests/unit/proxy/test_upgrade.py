@@ -91,6 +91,14 @@ class TestToken:
     def test_the_query_wins(self) -> None:
         assert self.token(QUERY_STRING="token=q", HTTP_COOKIE="token=c") == "q"
 
+    def test_whether_the_browser_added_it_by_itself(self) -> None:
+        def from_cookie(query: str) -> bool:
+            made = environ(QUERY_STRING=query, HTTP_COOKIE="token=c")
+            return upgrade.upgrade_request(made, "192.0.2.1").token_from_cookie
+
+        assert from_cookie("")
+        assert not from_cookie("token=q")
+
     @pytest.mark.parametrize("cookie", ["", "token", ";;;", "token=", "x" * 9000 + "; token=c", 'a="\\'])
     def test_none_from_a_broken_cookie(self, cookie: str) -> None:
         assert not self.token(QUERY_STRING="", HTTP_COOKIE=cookie)

@@ -57,9 +57,9 @@ def stock(tmp_path: Path) -> Path:
     return root
 
 
-def client_of(novnc: Path, stock: Path | None = None) -> FlaskClient:
+def client_of(novnc: Path, stock: Path | None = None, ancestors: tuple[str, ...] = ("'self'",)) -> FlaskClient:
     app = Flask("pages", static_folder=None)
-    app.register_blueprint(pages.create_blueprint(novnc, stock, "0.1.0"))
+    app.register_blueprint(pages.create_blueprint(novnc, stock, "0.1.0", ancestors))
     return app.test_client()
 
 
@@ -317,3 +317,43 @@ def test_stock_files_are_served_at_the_addresses_their_pages_expect(
 )
 def test_nothing_else_of_the_stock_folder_is_served(novnc: Path, stock: Path, path: str) -> None:
     assert client_of(novnc, stock).get(path, follow_redirects=True).status_code == 404
+
+
+# ---- Frames --------------------------------------------------------------------------------------------------------
+
+DASHBOARD = ("'self'", "https://dashboard.example.org")
+
+
+def directive_of(client: FlaskClient, path: str) -> str:
+    (found,) = [part for part in client.get(path).headers["Content-Security-Policy"].split("; ") if "frame-" in part]
+    return found
+
+
+@pytest.mark.parametrize("path", ["/vnc_auto.html", "/vnc.html", "/vnc_lite.html"])
+def test_who_is_named_may_show_a_console_page_in_a_frame(novnc: Path, stock: Path, path: str) -> None:
+    client = client_of(novnc, stock, DASHBOARD)
+    assert directive_of(client, path) == "frame-ancestors 'self' https://dashboard.example.org"
+    assert "X-Frame-Options" not in client.get(path).headers, "it cannot name others, and would be the stricter one"
+
+
+@pytest.mark.parametrize(("ancestors", "option"), [(("'self'",), "SAMEORIGIN"), (("'none'",), "DENY")])
+def test_browsers_without_csp_2_are_told_the_same(novnc: Path, ancestors: tuple[str, ...], option: str) -> None:
+    client = client_of(novnc, None, ancestors)
+    assert directive_of(client, "/vnc_auto.html") == f"frame-ancestors {ancestors[0]}"
+    assert client.get("/vnc_auto.html").headers["X-Frame-Options"] == option
+
+
+def test_the_page_with_the_sign_in_is_for_no_other_sites_frame(novnc: Path) -> None:
+    client = client_of(novnc, None, DASHBOARD)
+    assert directive_of(client, "/") == "frame-ancestors 'self'"
+    assert client.get("/").headers["X-Frame-Options"] == "SAMEORIGIN"
+    assert client.get("/").headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(("ancestors", "allowed"), [(DASHBOARD, "*"), (("'self'",), None), (("'none'",), None)])
+def test_a_frame_without_an_origin_may_load_scripts_where_other_sites_are_named(
+    novnc: Path, ancestors: tuple[str, ...], allowed: str | None
+) -> None:
+    headers = client_of(novnc, None, ancestors).get("/static/js/console.js").headers
+    assert headers.get("Access-Control-Allow-Origin") == allowed
+    assert headers["Cross-Origin-Resource-Policy"] == ("cross-origin" if allowed else "same-origin")
