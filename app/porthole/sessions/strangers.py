@@ -225,7 +225,6 @@ class Strangers:
                 return  # another process does
         except StoreUnavailable:
             pass  # rather twice than never
-        self._metrics.strangers.inc()
         what = "has the screen" if let_in else "connected"
         log.warning(
             "stranger at a screen", client=sighting.end, instance=event.instance_id, compute=event.compute, what=what
@@ -243,3 +242,4 @@ class Strangers:
             self._audit.refused(Event.STRANGER_ON_SCREEN, **fields)
         except AuditUnavailable:
             self._audit.happened(Event.STRANGER_ON_SCREEN, **fields)
+        self._metrics.strangers.inc()

@@ -344,8 +344,10 @@ class TestPassword:
     ) -> None:
         given = []
 
-        def refuse(*arguments: object) -> None:
-            given.append(arguments[-1])
+        def refuse(
+            _address: object, _timeout: float, _policy: object, _tls: object, password: object, _dialled: object
+        ) -> None:
+            given.append(password)
             raise error
 
         monkeypatch.setattr(target, "connect", refuse)
