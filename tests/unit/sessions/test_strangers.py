@@ -56,6 +56,7 @@ class World:
         """Wait until as many were told of as are expected, and until a last one has been judged after them."""
         self.strangers.seen(event(service="1", client="198.51.100.1"))
         until(lambda: [line for line in self.audited.lines() if line["client"] == "198.51.100.1"])
+        until(lambda: self.told() > expected)
         assert self.told() == expected + 1
 
     def close(self) -> None:
