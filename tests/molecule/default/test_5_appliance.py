@@ -28,6 +28,11 @@ def test_secrets_are_roots_alone(site: Site) -> None:
         assert mode == ("700" if kind == "d" else "600"), listing
 
 
+def test_the_key_that_the_service_reads_again_is_for_nobody_else(site: Site) -> None:
+    listing = site.host.output("find", "/etc/porthole/tls", "-printf", "%m %u:%g %y %f\n")
+    assert sorted(listing.splitlines()) == ["640 root:porthole f tls.key", "750 root:porthole d tls"]
+
+
 def test_it_is_not_root(site: Site) -> None:
     pid = site.host.output("systemctl", "show", "--value", "-p", "MainPID", site.unit())
     assert site.host.output("ps", "-o", "user=", "-p", pid) == "porthole"
