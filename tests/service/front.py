@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import ssl
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+
+IDLE = 60
+"""Seconds of silence after which a connection is ended."""
 
 _DROPPED = (b"x-forwarded-for:", b"x-forwarded-proto:", b"connection:")
 
@@ -55,16 +59,27 @@ def _handle(client: socket.socket, ip: str, context: ssl.SSLContext, target: tup
         lines += [header.encode()] if header else []
         with socket.create_connection(target, timeout=30) as service:
             service.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + body)
-            upwards = threading.Thread(target=_pump, args=(browser, service), daemon=True)
-            upwards.start()
-            _pump(service, browser)
-            # The other one reads from it: its descriptor may be another connection's once it is closed.
-            with contextlib.suppress(OSError):
-                browser.shutdown(socket.SHUT_RDWR)
-            upwards.join(10)
+            _pump(browser, service)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
-    with contextlib.suppress(OSError, ValueError):
-        while data := source.recv(65536):
-            sink.sendall(data)
+def _pump(browser: ssl.SSLSocket, service: socket.socket) -> None:
+    """Both ways until one side ends. One thread, since OpenSSL's connections are not for two at once."""
+    listened_to: list[socket.socket] = [browser, service]
+    while True:
+        ready = (
+            [browser] if browser in listened_to and browser.pending() else select.select(listened_to, [], [], IDLE)[0]
+        )
+        if not ready:
+            return
+        for source in ready:
+            data = source.recv(65536)
+            if not data:
+                return
+            if source is service:
+                browser.sendall(data)
+                continue
+            try:
+                service.sendall(data)
+            except OSError:
+                # It has answered without the rest of the request; the answer is still to be passed on.
+                listened_to.remove(browser)

@@ -38,7 +38,9 @@ class Browser:
 
     def call(self, method: str, path: str, body: object = None, **headers: str) -> requests.Response:
         sent = {"Origin": self.origin, "Connection": "close", **{k.replace("_", "-"): v for k, v in headers.items()}}
-        return self._session.request(method, self.origin + path, json=body, headers=sent, timeout=30)
+        answer = self._session.request(method, self.origin + path, json=body, headers=sent, timeout=30)
+        self._session.close()  # the front end takes one request a connection, and does not say so
+        return answer
 
     def sign_in(self, **headers: str) -> requests.Response:
         return self.call("POST", "/v1/session", {"username": "max", "password": PASSWORD}, **headers)
