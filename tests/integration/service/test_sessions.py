@@ -200,11 +200,11 @@ class TestTime:
         console = service.console(token, secret)
         closed = console.wait_for_close()
         assert (closed.code, closed.reason) == (4001, "The time of this session is over.")
-        assert 1.5 < time.monotonic() - began < 4.5
+        assert 1.5 < time.monotonic() - began < 8
         assert service.refusal(token, secret)[:2] == (403, "token-used")
 
     def test_whoever_may_still_ask_renews_a_session_at_another_process(self, site: Site) -> None:
-        options = {"enforce_session_timeout": "true", "token_ttl": 3}
+        options = {"enforce_session_timeout": "true", "token_ttl": 6}
         here, there = site.start(consoleauth=options), site.start(consoleauth=options)
         token, secret = here.token(), new_secret()
         console = here.console(token, secret)
@@ -219,7 +219,7 @@ class TestTime:
         assert renewed["expires_at"] > session["expires_at"]
         began = time.monotonic()
         assert console.wait_for_close().code == 4001
-        assert time.monotonic() - began > 1.9, "not at the token's expiry"
+        assert time.monotonic() - began > 4.8, "not at the token's expiry, which was 4.5 s away at most"
         assert there.call("POST", path, {})[0] == 404
 
     def test_a_session_that_lasts_needs_no_renewal(self, service: Process) -> None:
