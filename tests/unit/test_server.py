@@ -99,7 +99,9 @@ class Service:
         if refusal is not None:
             start_response("403 Forbidden", [("Connection", "close")])
             return [str(type(refusal).__name__).encode()]
-        if environ["PATH_INFO"] == "/read":
+        if environ["PATH_INFO"] == "/slow":
+            gevent.sleep(self.admission_takes)
+        if environ["PATH_INFO"] in ("/read", "/slow"):
             body = environ["wsgi.input"].read(10)
             start_response("200 OK", [])
             return [body]
@@ -336,6 +338,36 @@ class TestPatience:
         answer = read_all(connect(address, head))
         assert answer.startswith(b"HTTP/1.1 200")
         assert b"\r\nConnection: close\r\n" in answer, "or the client would send its next request there"
+
+    def test_the_time_that_the_application_takes_before_it_reads_is_not_the_clients(self, start: Start) -> None:
+        service, address = start(request_timeout=0.3)
+        service.admission_takes = 0.8
+        head = b"POST /slow HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 3\r\n\r\nabc"
+        answer = read_all(connect(address, head))
+        assert answer.startswith(b"HTTP/1.1 200")
+        assert answer.endswith(b"abc")
+
+    def test_a_short_body_that_nobody_wants_costs_no_connection(self, start: Start) -> None:
+        _, address = start()
+        post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc"
+        answers = read_all(connect(address, post + b"GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))
+        assert answers.count(b"HTTP/1.1 200") == 2
+
+    def test_a_body_arrives_byte_by_byte(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(
+            address, b"POST /read HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 4\r\n\r\n"
+        )
+        for byte in b"abcd":
+            connection.sendall(bytes([byte]))
+            gevent.sleep(0.01)
+        assert read_all(connection).endswith(b"abcd")
+
+    def test_a_body_that_ends_early_is_told_to_the_application(self, start: Start) -> None:
+        _, address = start()
+        connection = connect(address, b"POST /read HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\nab")
+        connection.shutdown(socket.SHUT_WR)
+        assert read_all(connection).startswith(b"HTTP/1.1 500"), "which does not catch it here"
 
     def test_a_session_has_no_such_limit(self, start: Start) -> None:
         _, address = start(request_timeout=0.2)

@@ -46,6 +46,9 @@ ROUTE = "porthole.route"
 MAX_HEAD = 64 * 1024
 """Bytes of a request's header lines; browsers send some 2 KiB, and cookies of 4 KiB each at most."""
 
+MAX_BODY_AT_ONCE = 16 * 1024
+"""Bytes of a body that is read whole before the application is asked; a larger one is read by whoever wants it."""
+
 _MAX_EARLY = 16 * 1024
 _HEADER = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[^\0\r]*\r?\n\Z")
 """RFC 9112 5: no space before the colon, no bare CR, no folded line."""
@@ -202,9 +205,12 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     def run_application(self) -> None:
         """Answer the request: an upgrade that the gate admits is relayed until its session ends."""
         self.connections.answers()
+        upgrades = upgrade.is_upgrade(self.environ)
+        if not upgrades:
+            self._read_small_body()
         if not self._has_unread_body():
             self._is_read()  # the time that an answer takes is ours
-        if not upgrade.is_upgrade(self.environ):
+        if not upgrades:
             self._answer()
             return
         self.close_connection = True
@@ -217,6 +223,16 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             self._answer()
             return
         self._run_console(console)
+
+    def _read_small_body(self) -> None:
+        """Read what is short before anybody looks up a password or a policy, whose time would count as the client's.
+
+        A body that ends too early is left to the application, which is told so when it reads on.
+        """
+        body = self.wsgi_input
+        if not body.chunked_input and 0 < (body.content_length or 0) <= MAX_BODY_AT_ONCE:
+            with contextlib.suppress(OSError):
+                self.environ["wsgi.input"] = io.BytesIO(body.read())
 
     def _answer(self) -> None:
         """Let the application answer; a body that it left unread ends the connection instead of being waited for."""
