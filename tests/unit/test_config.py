@@ -564,6 +564,7 @@ class TestSessionsAndLimits:
         assert (settings.token_uses, settings.resume_ttl) == (1, 60)
         assert (settings.idle_timeout, settings.session_timeout, settings.trusted_proxies) == (0, 0, ())
         assert (settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address) == (0, 0, 0)
+        assert settings.shares_per_user == 100
         assert (settings.api_requests_per_user, settings.api_requests_per_address) == (0, 0)
         assert (settings.failed_sign_ins, settings.lockout_time) == (10, 900)
 

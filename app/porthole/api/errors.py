@@ -18,7 +18,7 @@ from flask import Flask, Response, g, json, request
 from markupsafe import escape
 from werkzeug.exceptions import HTTPException
 
-from porthole.api.limits import LockedOut, TooManyRequests
+from porthole.api.limits import LockedOut, TooManyRequests, TooManyShares
 from porthole.audit import AuditUnavailable
 from porthole.auth.errors import CrossSite, Forbidden, NotAuthenticated, TooBusy
 from porthole.compute.errors import (
@@ -88,6 +88,7 @@ TABLE: dict[type[Exception], Kind] = {
     TooManySessions: Kind(503, "too-many-sessions", "Too many open consoles", retry_after=10),
     SessionLimit: Kind(429, "session-limit", "Too many open consoles", retry_after=10),
     TooManyRequests: Kind(429, "too-many-requests", "Too many requests", retry_after=60),
+    TooManyShares: Kind(429, "share-limit", "Too many share links", retry_after=60),
     LockedOut: Kind(429, "locked-out", "Too many wrong passwords", retry_after=60),
     ServiceStopping: Kind(503, "service-stopping", "The service is being restarted", retry_after=5),
     TargetUnreachable: Kind(503, "compute-unavailable", "The instance's screen cannot be reached", retry_after=5),

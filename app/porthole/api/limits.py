@@ -32,6 +32,19 @@ class TooManyRequests(Exception):
         self.retry_after = retry_after
 
 
+class TooManyShares(Exception):
+    """A user has ``[limits] shares_per_user`` share links that work.
+
+    :param limit: how many that are
+    """
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"You have {limit} share links that work, which is as many as one user may have here. Revoke one that is "
+            "not needed any more (DELETE /v1/tokens/ID), or wait until one expires."
+        )
+
+
 class LockedOut(Exception):
     """``[limits] failed_sign_ins`` wrong passwords were given for this user name from this address; it has to wait.
 

@@ -77,6 +77,10 @@ class ApiSettings(Protocol):
         """``[consoleauth] share_ttl_max``."""
 
     @property
+    def shares_per_user(self) -> int:
+        """``[limits] shares_per_user``."""
+
+    @property
     def failed_sign_ins(self) -> int:
         """``[limits] failed_sign_ins``."""
 

@@ -231,6 +231,12 @@ LIMITS_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("sessions_per_instance", default=0, min=0, help="Open consoles of one instance. 0: any number."),
     cfg.IntOpt("sessions_per_address", default=0, min=0, help="Open consoles from one address. 0: any number."),
     cfg.IntOpt(
+        "shares_per_user",
+        default=100,
+        min=0,
+        help="Share links of one user that work at the same time; a further one gets 429. 0: any number.",
+    ),
+    cfg.IntOpt(
         "api_requests_per_user",
         default=0,
         min=0,

@@ -126,6 +126,7 @@ class _Reader:
             sessions_per_user=self._int("limits", "sessions_per_user"),
             sessions_per_instance=self._int("limits", "sessions_per_instance"),
             sessions_per_address=self._int("limits", "sessions_per_address"),
+            shares_per_user=self._int("limits", "shares_per_user"),
             api_requests_per_address=self._int("limits", "api_requests_per_address"),
             api_requests_per_user=self._int("limits", "api_requests_per_user"),
             failed_sign_ins=self._int("limits", "failed_sign_ins"),

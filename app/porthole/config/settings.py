@@ -102,6 +102,7 @@ class Settings:
     sessions_per_user: int
     sessions_per_instance: int
     sessions_per_address: int
+    shares_per_user: int
     api_requests_per_address: int
     api_requests_per_user: int
     failed_sign_ins: int

@@ -40,6 +40,11 @@ class ShareTable:
         )
         return [ShareRow(*row) for row in self._all(query, {"users": json.dumps(list(users))})]
 
+    def count(self, user: User) -> int:
+        """How many of this user work."""
+        query = f"SELECT COUNT(*) FROM tokens WHERE {_LIVE} AND user_id = :user AND project_id = :project"  # noqa: S608 - constants
+        return int(self._all(query, {"user": user.user_id, "project": user.project_id})[0][0])
+
     def get(self, token_id: str) -> ShareRow | None:
         """One that works; None when there is none."""
         query = f"SELECT {_COLUMNS} FROM tokens WHERE {_LIVE} AND token_id = :id"  # noqa: S608 - constants

@@ -153,6 +153,7 @@ class ApiSettings:
     token_uses: int = 1
     share_ttl: int = 3600
     share_ttl_max: int = 86400
+    shares_per_user: int = 100
     lifetime: Lifetime = field(default_factory=Lifetime)
     rules: str = ""
 

@@ -95,6 +95,17 @@ class TestMaking:
         check = api.client.post("/v1/consoles/check", json={"token": issued.token})
         assert (check.status_code, check.get_json()["code"]) == (403, "token-invalid")
 
+    @pytest.mark.parametrize("api", [ApiSettings(shares_per_user=2)], indirect=True)
+    def test_a_user_has_so_many_at_once_until_one_is_revoked(self, api: Api) -> None:
+        first, _ = made(api), made(api)
+        answer = share(api)
+        assert (answer.status_code, answer.get_json()["code"]) == (429, "share-limit")
+        assert int(answer.headers["Retry-After"]) > 0
+        assert "You have 2 share links that work" in answer.get_json()["detail"]
+        made(api, ADMIN)
+        assert api.client.delete(f"/v1/tokens/{first['token_id']}", headers=MEMBER).status_code == 204
+        made(api)
+
     def test_readers_and_strangers_make_none(self, api: Api) -> None:
         refused = [share(api, READER), share(api, basic("dave")), api.client.post("/v1/shares", json={})]
         assert [answer.status_code for answer in refused] == [403, 403, 401]

@@ -54,6 +54,16 @@ def test_they_are_listed_by_who_made_them_the_first_to_expire_first(world: World
     assert world.shares.listing([]) == []
 
 
+def test_those_of_a_user_that_work_are_counted(world: World) -> None:
+    world.add("s2", MAX, NOW + 50, 1)
+    world.add("s3", User("max", "another project"), NOW + 50, 1)
+    assert (world.shares.count(MAX), world.shares.count(ANN)) == (2, 0)
+    world.now = NOW + 50
+    assert world.shares.count(MAX) == 1
+    assert world.sessions.revoke("s1", 4002, "revoked")
+    assert world.shares.count(MAX) == 0
+
+
 def test_expired_and_revoked_ones_are_not(world: World) -> None:
     world.add("s2", ANN, NOW + 50, 1)
     assert world.sessions.revoke("s1", 4002, "revoked")

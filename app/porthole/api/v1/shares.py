@@ -6,6 +6,7 @@ from apiflask import APIBlueprint
 from flask import g
 
 from porthole.api.errors import RequestError
+from porthole.api.limits import TooManyShares
 from porthole.api.opening import find_instance, share_console
 from porthole.api.recording import console_refusals
 from porthole.api.services import ApiSettings, Services
@@ -14,7 +15,7 @@ from porthole.api.v1.models import InstanceName, Share, ShareList, ShareRequest,
 from porthole.api.v1.times import rfc3339
 from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
-from porthole.state.rows import ShareRow
+from porthole.state.rows import ShareRow, User
 
 SHARING_OFF = "Share links are switched off here ([consoleauth] share_ttl_max is 0)."
 
@@ -36,6 +37,7 @@ def add_routes(v1: APIBlueprint, services: Services) -> None:
             for action in (Action.CREATE_CONSOLE, Action.SHARE_CONSOLE):
                 services.policy.enforce(g.principal, action)
             seconds = _lifetime(services.settings, wanted.expires_in)
+            _check_number(services, g.principal)
             instance = find_instance(services, g.principal, wanted.instance)
             shared = share_console(services, g.principal, instance, seconds, wanted.uses)
         return Share(
@@ -83,6 +85,16 @@ def _lifetime(settings: ApiSettings, wanted: int | None) -> int:
             400, f'The key "expires_in" is not right: a share link works for {longest} seconds at most here.'
         )
     return wanted or min(settings.share_ttl, longest)
+
+
+def _check_number(services: Services, principal: Principal) -> None:
+    """Refuse what is one too many; of requests at the same moment, some more may pass.
+
+    :raises TooManyShares: the user has as many as it may have
+    """
+    limit = services.settings.shares_per_user
+    if limit and services.shares.count(User(principal.user_id, principal.project_id)) >= limit:
+        raise TooManyShares(limit)
 
 
 def _summary(row: ShareRow) -> ShareSummary:
