@@ -20,10 +20,12 @@ from porthole.proxy.errors import CloseCode
 from porthole.state.database import StoreUnavailable
 from porthole.state.rows import SessionRow
 from porthole.state.sessions import SessionTable
+from porthole.state.shares import ShareTable
 from porthole.state.sqlite import FILE, SqliteStore
 
 BY_ADMINISTRATOR = "An administrator ended this session."
 REVOKED = "The token of this session was revoked."
+LINK_REVOKED = "The link to this console was revoked."
 
 _HEADINGS = ("ID", "USER", "PROJECT", "INSTANCE", "CLIENT", "MODE", "SINCE", "STATE", "TO BROWSER", "TO INSTANCE")
 
@@ -102,9 +104,10 @@ def revoke(settings: Settings, token_id: str) -> None:
 
     :raises SessionsError: there is nothing to revoke
     """
-    with _table(settings) as table:
-        user = table.token_user(token_id)
-        if not table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, REVOKED):
+    with _store(settings) as store:
+        table, share = SessionTable(store, settings.resume_ttl), ShareTable(store).get(token_id)
+        user, reason = table.token_user(token_id), LINK_REVOKED if share else REVOKED
+        if not table.revoke(token_id, CloseCode.ENDED_BY_ADMINISTRATOR, reason):
             raise SessionsError(
                 f"There is no token with the id {token_id[:64]!r} that is good now. It is the id that is wanted, 32 "
                 "hexadecimal digits, and not the token."
@@ -114,19 +117,25 @@ def revoke(settings: Settings, token_id: str) -> None:
             settings,
             Event.TOKEN_REVOKED,
             token_id=token_id,
-            reason=REVOKED,
+            reason=reason,
             details={"of": user.user_id if user else ""},
         )
 
 
 @contextlib.contextmanager
 def _table(settings: Settings) -> Iterator[SessionTable]:
+    with _store(settings) as store:
+        yield SessionTable(store, settings.resume_ttl)
+
+
+@contextlib.contextmanager
+def _store(settings: Settings) -> Iterator[SqliteStore]:
     path = settings.state_path / FILE
     if not path.is_file():
         raise SessionsError(f"{path}: there is no store yet.")
     store = SqliteStore(path)
     try:
-        yield SessionTable(store, settings.resume_ttl)
+        yield store
     except StoreUnavailable as error:
         raise SessionsError(f"The store does not work: {error.why}.") from None
     finally:

@@ -235,7 +235,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
 
 def _instance_of(error: Exception) -> str | None:
     if isinstance(error, TokenExpired | TokenUsed):
-        return error.instance_id
+        return None if error.shared else error.instance_id
     return error.instance if isinstance(error, InstanceNotRunning) else None
 
 

@@ -9,6 +9,8 @@ TokenError
 
 from __future__ import annotations
 
+_ASK_SENDER = "Ask whoever sent it for another one."
+
 
 class TokenError(Exception):
     """Base of this package's errors; ``str()`` is for the person who holds the token."""
@@ -27,11 +29,15 @@ class TokenExpired(TokenError):
     """The token's time is over (Nova: ``expires <= now``).
 
     :param instance_id: whose console it opened
+    :param shared: whether it was a share link's: whoever has that can ask this service for nothing
     """
 
-    def __init__(self, instance_id: str) -> None:
-        super().__init__("This console URL has expired. Ask for a new one.")
+    def __init__(self, instance_id: str, *, shared: bool = False) -> None:
+        super().__init__(
+            f"This link has expired. {_ASK_SENDER}" if shared else "This console URL has expired. Ask for a new one."
+        )
         self.instance_id = instance_id
+        self.shared = shared
 
 
 class TokenInvalid(TokenError):
@@ -45,8 +51,14 @@ class TokenUsed(TokenError):
     """The token has opened as many sessions as ``[consoleauth] token_uses`` says, and this browser's is none of them.
 
     :param instance_id: whose console it opened
+    :param shared: whether it was a share link's, as for :class:`TokenExpired`
     """
 
-    def __init__(self, instance_id: str) -> None:
-        super().__init__("This console URL has been used already. Ask for a new one.")
+    def __init__(self, instance_id: str, *, shared: bool = False) -> None:
+        super().__init__(
+            f"This link has been used already. {_ASK_SENDER}"
+            if shared
+            else "This console URL has been used already. Ask for a new one."
+        )
         self.instance_id = instance_id
+        self.shared = shared

@@ -163,7 +163,7 @@ class ConsoleAuth:
         :raises TokenInvalid: it was revoked, or this store has never seen it
         """
         if claims.expires <= int(self._clock()):
-            raise TokenExpired(claims.instance_id)
+            raise TokenExpired(claims.instance_id, shared=bool(claims.share_uses))
         if not self._store.is_token_live(**asdict(claims)):
             raise TokenInvalid
 

@@ -132,7 +132,7 @@ class Records:
         """
         carrier = self._carrier(vnc_client)
         if not self.table.resume(row.session_id, carrier, client, CloseCode.TAKEN_OVER, TAKEN_OVER):
-            raise TokenUsed(row.instance_id)
+            raise TokenUsed(row.instance_id, shared=bool(row.share_uses))
         return Recorded(row.session_id, carrier.connection, row.expires)
 
     def expiry(self, session_id: str) -> int | None:
@@ -160,7 +160,7 @@ class Records:
 
 def _enforce(verdict: Verdict, claims: Claims) -> None:
     if verdict is Verdict.USED:
-        raise TokenUsed(claims.instance_id)
+        raise TokenUsed(claims.instance_id, shared=bool(claims.share_uses))
     if verdict is Verdict.UNKNOWN:
         raise TokenInvalid
     if verdict in _FULL:

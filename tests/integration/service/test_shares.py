@@ -226,4 +226,5 @@ class TestRecords:
         console = service.console(token_of(link["url"]))
         assert "view/shared" in site.run("sessions", "list").stdout
         assert site.run("token", "revoke", link["token_id"]).returncode == 0
-        assert console.wait_for_close().code == 4002
+        closed = console.wait_for_close()
+        assert (closed.code, closed.reason) == (4002, "The link to this console was revoked.")

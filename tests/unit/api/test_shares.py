@@ -176,6 +176,17 @@ class TestListing:
 
 
 class TestUses:
+    def check_that_a_visitor_is_sent_to_the_sharer(self, api: Api, token: str, why: str) -> None:
+        """And is not offered a console of the instance, for which it would need an account."""
+        problem = api.client.post("/v1/consoles/check", json={"token": token}).get_json()
+        assert problem["detail"] == f"{why} Ask whoever sent it for another one."
+        assert "instance_id" not in problem
+
+    def test_one_that_has_expired(self, api: Api) -> None:
+        token = token_of(made(api))
+        api.clock.ahead = 3601
+        self.check_that_a_visitor_is_sent_to_the_sharer(api, token, "This link has expired.")
+
     def open(self, api: Api, token: str) -> str:
         claims = api.console_auth.check(token)
         api.records.check(claims, "192.0.2.9")
@@ -189,6 +200,7 @@ class TestUses:
             self.open(api, token)
         with pytest.raises(TokenUsed):
             self.open(api, token)
+        self.check_that_a_visitor_is_sent_to_the_sharer(api, token, "This link has been used already.")
         assert listed(api.client)[0]["used"] == uses, "and it is still listed, for its sessions go on"
 
     def test_a_signed_token_that_claims_more_uses_than_were_recorded_is_none(self, api: Api) -> None:
