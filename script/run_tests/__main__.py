@@ -22,6 +22,12 @@ REQUIREMENTS = tuple(
     CHECKOUT / name for name in ("requirements.txt", "script/local_lab/requirements.txt", "requirements-dev.txt")
 )
 UNIT = "tests/unit"
+ALONE = ("tests/integration/service/test_figures.py", "tests/lab")
+"""These measure the machine, or look for what the lab left on it: nothing else runs beside them."""
+
+MOST_WORKERS = 4
+"""Each has compute hosts of its own."""
+
 OLDEST_NODE = 18
 """Has ``node --test``."""
 
@@ -137,10 +143,13 @@ def _pytest_runs(folders: list[str], arguments: Sequence[str]) -> Iterator[tuple
         yield folders, []
         return
     if UNIT in folders:
-        # Unit tests share nothing, so they run on all cores; the compute hosts of the others are shared by a whole run.
         yield [UNIT], ["--numprocesses=auto", "--dist=worksteal"]
-    if others := [folder for folder in folders if folder != UNIT]:
-        yield others, []
+    if others := [folder for folder in folders if folder not in (UNIT, *ALONE)]:
+        # The tests of one file share what takes long to start.
+        workers = ["--numprocesses=auto", f"--maxprocesses={MOST_WORKERS}", "--dist=loadfile"]
+        yield others, [*workers, *(f"--ignore={path}" for path in ALONE)]
+    if alone := [path for path in ALONE if any(path == folder or path.startswith(f"{folder}/") for folder in folders)]:
+        yield alone, []
 
 
 def _node_tests(progress: Progress) -> bool:
