@@ -28,10 +28,11 @@ from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from porthole import config, log, server
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import OriginRefused
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.handler import REFUSAL, ConsoleHandler
-from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.server import Opened
 from porthole.proxy.rfb.wire import SecurityType, Version
 from porthole.proxy.target import Target

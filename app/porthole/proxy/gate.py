@@ -9,8 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from porthole.proxy.ended import Ended
 from porthole.proxy.input import BrowserInput
-from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.relay import Relay
 from porthole.proxy.target import Target
 
 

@@ -11,10 +11,10 @@ from gevent import socket, ssl
 from gunicorn.workers.ggevent import PyWSGIServer
 
 from porthole.config import Settings
+from porthole.proxy.buffers import ReadBuffers
 from porthole.proxy.connections import Connections
 from porthole.proxy.forwarded import TrustedProxies
 from porthole.proxy.gate import Gate
-from porthole.proxy.relay import ReadBuffers
 
 MAX_CONNECTIONS = 900
 """Connections that are no console: requests being waited for, read and answered. Beyond, one of the address with the

@@ -9,8 +9,8 @@ from gevent.event import Event
 
 from porthole.audit import Recorder
 from porthole.metrics import Metrics
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import FINAL, CloseCode, ServiceStopping, TooManySessions
-from porthole.proxy.relay import Ended
 from porthole.sessions.records import TAKEN_OVER, Records
 from porthole.sessions.session import Session
 from porthole.sessions.telling import tell_end

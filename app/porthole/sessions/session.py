@@ -10,9 +10,10 @@ import gevent
 from porthole.compute.errors import ComputeError
 from porthole.compute.model import ConnectInfo, PowerState
 from porthole.consoleauth.tokens import VIEW, Claims
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.input import BrowserInput
-from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.client_messages import Mode
 from porthole.proxy.target import Target
 from porthole.sessions.records import Recorded

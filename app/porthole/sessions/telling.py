@@ -5,8 +5,8 @@ from __future__ import annotations
 from porthole.audit import AuditUnavailable, Event, Recorder, Who
 from porthole.compute.model import ConnectInfo
 from porthole.consoleauth.tokens import Claims
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import OriginRefused
-from porthole.proxy.relay import Ended
 from porthole.sessions.session import Session
 
 

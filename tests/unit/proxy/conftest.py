@@ -11,8 +11,9 @@ import pytest
 from gevent import socket
 
 from porthole.proxy import relay as relay_module
+from porthole.proxy.buffers import ReadBuffers
 from porthole.proxy.errors import CloseCode
-from porthole.proxy.relay import ReadBuffers, Relay
+from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.conversation import Conversation
 from tests.unit.proxy.dialogue import Dialogue, tcp_pair
 
@@ -30,6 +31,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
     """Starts relays; each has to have ended, with its sockets closed, when the test is over."""
     before = open_files()
     started: list[Dialogue] = []
+    shared: list[ReadBuffers] = []
 
     def start(
         early: bytes = b"",
@@ -41,6 +43,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         opening: Conversation[None] | None = None,
         client_buffer: int | None = None,
         target_buffer: int | None = None,
+        buffers: ReadBuffers | None = None,
     ) -> Dialogue:
         browser, client = wrap(*tcp_pair())
         vnc, target = wrap_target(*tcp_pair())
@@ -49,8 +52,10 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         if target_buffer is not None:
             target.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, target_buffer)
             vnc.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, target_buffer)
+        buffers = buffers or ReadBuffers()
+        shared.append(buffers)
         relay = Relay(
-            client, target, early=early, opening=opening, buffers=ReadBuffers(),
+            client, target, early=early, opening=opening, buffers=buffers,
             ping_interval=ping_interval, ping_timeout=ping_timeout, explain=explain,
         )  # fmt: skip
         started.append(Dialogue(relay, browser, vnc))
@@ -61,6 +66,8 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         one.browser.close()
         one.vnc.close()
         one.ended()
+    for buffers in shared:
+        buffers.pipes.close()
     if open_files() > before:
         gc.collect()  # it may be another test's
     assert open_files() <= before, "a relay left a file descriptor open"

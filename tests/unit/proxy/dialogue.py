@@ -8,8 +8,9 @@ import struct
 import gevent
 from gevent import socket
 
+from porthole.proxy.ended import Ended
 from porthole.proxy.frames import Opcode
-from porthole.proxy.relay import Ended, Relay
+from porthole.proxy.relay import Relay
 from tests.unit.proxy.wire import client_frame, server_frames
 
 
@@ -37,9 +38,11 @@ class Dialogue:
         """The browser sends RFB bytes in one frame."""
         self.browser.sendall(client_frame(Opcode.BINARY, payload))
 
-    def browser_gets(self) -> list[tuple[int, bytes]]:
-        """All frames until the connection ends."""
-        data = b""
+    def browser_gets(self, data: bytes = b"") -> list[tuple[int, bytes]]:
+        """All frames until the connection ends.
+
+        :param data: what was read before
+        """
         with contextlib.suppress(ConnectionResetError):
             while chunk := self.browser.recv(65536):
                 data += chunk
@@ -58,6 +61,13 @@ class Dialogue:
             assert chunk, f"the relay closed after {len(data)} of {size} bytes"
             data += chunk
         return data
+
+    def until_stuck(self) -> None:
+        """Wait until TCP's buffers towards the browser are full."""
+        before = -1
+        while self.relay.traffic.to_client > before:
+            before = self.relay.traffic.to_client
+            gevent.sleep(0.1)
 
     def ended(self) -> Ended:
         return self._running.get(timeout=10)

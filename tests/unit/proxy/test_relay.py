@@ -13,10 +13,11 @@ import gevent
 import pytest
 from gevent import socket, ssl
 
+from porthole.proxy import buffers as buffers_module
 from porthole.proxy import relay as relay_module
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_FRAME_PAYLOAD, Opcode
-from porthole.proxy.relay import Ended
 from porthole.proxy.rfb.browser import open_browser
 from porthole.proxy.rfb.server import Opened
 from porthole.proxy.rfb.wire import SecurityType, Version
@@ -29,14 +30,6 @@ Wrap = Callable[[socket.socket, socket.socket], tuple[socket.socket, socket.sock
 
 def close(code: int, reason: str = "") -> bytes:
     return client_frame(Opcode.CLOSE, struct.pack("!H", code) + reason.encode())
-
-
-def until_stuck(d: Dialogue) -> None:
-    """Wait until TCP's buffers towards the browser are full."""
-    before = -1
-    while d.relay.traffic.to_client > before:
-        before = d.relay.traffic.to_client
-        gevent.sleep(0.1)
 
 
 class TestBothWays:
@@ -260,7 +253,7 @@ class TestEnds:
 
         reader = gevent.Greenlet(read)
         flood = gevent.spawn(d.vnc.sendall, bytes(50_000_000))
-        until_stuck(d)
+        d.until_stuck()
         flood.kill()
         d.vnc.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         d.vnc.close()
@@ -383,11 +376,11 @@ class TestTlsToTheVncServer:
 
     # The second size is below that of a TLS record, so that decrypted bytes stay behind at each read.
     @pytest.mark.usefixtures("impatient")
-    @pytest.mark.parametrize("chunk", [relay_module.CHUNK, 1000])
+    @pytest.mark.parametrize("chunk", [buffers_module.CHUNK, 1000])
     def test_megabytes_arrive_whole_both_ways(
         self, dialogue: Start, legs: dict[str, Wrap], monkeypatch: pytest.MonkeyPatch, chunk: int
     ) -> None:
-        monkeypatch.setattr(relay_module, "CHUNK", chunk)
+        monkeypatch.setattr(buffers_module, "CHUNK", chunk)
         d = dialogue(**legs)
         picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
         reader = gevent.spawn(d.browser_gets)

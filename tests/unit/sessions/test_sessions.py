@@ -18,8 +18,10 @@ from porthole.compute.model import ConnectInfo, Instance, PowerState
 from porthole.config import AuthScheme
 from porthole.consoleauth.tokens import Claims
 from porthole.metrics import Metrics
+from porthole.proxy.buffers import ReadBuffers
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode, ServiceStopping, TooManySessions
-from porthole.proxy.relay import Ended, ReadBuffers, Relay
+from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.rfb.server import Opened
 from porthole.proxy.rfb.wire import SecurityType, Version

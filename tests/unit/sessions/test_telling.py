@@ -13,8 +13,8 @@ from porthole.audit import AuditUnavailable
 from porthole.compute.errors import InstanceNotRunning
 from porthole.compute.model import PowerState
 from porthole.consoleauth.errors import TokenInvalid, TokenMissing, TokenUsed
+from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode, OriginRefused
-from porthole.proxy.relay import Ended
 from porthole.sessions.session import Session
 from tests.unit.sessions.test_admission import ID, World
 
