@@ -91,7 +91,7 @@ class Service:
             ),
             connect_timeout=settings.connect_timeout,
             vnc_tls=_vnc_tls(settings),
-            looks_at_input=settings.idle_timeout > 0,
+            looks_at_input=settings.idle_timeout > 0 or settings.pipeline_updates,
             code_of=code_of,
             dialled=self._strangers.dialled,
         )

@@ -75,6 +75,7 @@ class Service:
                 "request_timeout": 5.0,
                 "ping_interval": 60.0,
                 "ping_timeout": 60.0,
+                "pipeline_updates": True,
                 "ssl_only": False,
                 "hsts_max_age": 0,
                 "trusted_proxies": (),

@@ -223,6 +223,13 @@ PROXY_OPTS: list[cfg.Opt] = [
         "these say in X-Forwarded-For is the browser's address, and X-Forwarded-Proto says whether it came over TLS. "
         "Nobody else is believed.",
     ),
+    cfg.BoolOpt(
+        "pipeline_updates",
+        default=True,
+        help="Whether the VNC server is asked for the next picture before a browser that is far away has the last one, "
+        "as long as its connection keeps up. QEMU sends one picture for one request, so a browser 100 ms away would "
+        "see fewer than ten a second.",
+    ),
     cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
 ]
 

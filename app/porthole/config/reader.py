@@ -121,6 +121,7 @@ class _Reader:
             request_timeout=self._float("proxy", "request_timeout"),
             ping_interval=self._float("proxy", "ping_interval"),
             ping_timeout=self._float("proxy", "ping_timeout"),
+            pipeline_updates=self._bool("proxy", "pipeline_updates"),
             trusted_proxies=tuple(self._networks("proxy", "trusted_proxies")),
             max_sessions=self._int("proxy", "max_sessions"),
             sessions_per_user=self._int("limits", "sessions_per_user"),

@@ -97,6 +97,7 @@ class Settings:
     request_timeout: float
     ping_interval: float
     ping_timeout: float
+    pipeline_updates: bool
     trusted_proxies: tuple[Network, ...]
     max_sessions: int
     sessions_per_user: int

@@ -82,8 +82,8 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     """Handles a connection's requests: upgrades go through the gate, the rest to the application.
 
     The server has, beside what pywsgi needs: ``gate``, ``connections``, ``buffers``,
-    ``ping_interval``, ``ping_timeout``, ``request_timeout``, ``trusted_proxies``, ``secure_headers``, those of every
-    answer over TLS, and ``silent_on_tls``, whether its own TLS goes without them.
+    ``ping_interval``, ``ping_timeout``, ``pipelines``, ``request_timeout``, ``trusted_proxies``, ``secure_headers``,
+    those of every answer over TLS, and ``silent_on_tls``, whether its own TLS goes without them.
     """
 
     # pywsgi's and gevent-websocket's, which are None between requests
@@ -258,6 +258,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
                 buffers=self.server.buffers,
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
+                pipelines=self.server.pipelines,
                 explain=console.explain,
                 input_=console.input,
             )

@@ -33,6 +33,21 @@ class BrowserInput:
         """Messages so far that somebody's doing causes; it only grows."""
         return self._messages.inputs
 
+    @property
+    def requests(self) -> int:
+        """FramebufferUpdateRequests so far."""
+        return self._messages.requests
+
+    @property
+    def request(self) -> bytes:
+        """The last of them; b"" when it is not known whole."""
+        return self._messages.request
+
+    @property
+    def is_between(self) -> bool:
+        """Whether the VNC server has got whole messages so far."""
+        return self._initialised and self._messages.is_between
+
     def feed(self, data: bytes | memoryview) -> bytes:
         """Take bytes as they come; returns what the VNC server gets of them.
 

@@ -31,6 +31,7 @@ from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode, FrameError
 from porthole.proxy.frames import close_frame
 from porthole.proxy.input import BrowserInput
+from porthole.proxy.pipelining import Pipelining
 from porthole.proxy.rfb.conversation import Conversation
 from porthole.proxy.to_client import ToClient
 from porthole.proxy.to_target import ToTarget
@@ -65,6 +66,7 @@ class Relay:
     :param ping_interval: seconds of silence after which the browser is pinged
     :param ping_timeout: seconds to wait for any byte from it after that
     :param input_: what the browser's bytes go through once the opening is over; None when they are not looked at
+    :param pipelines: whether updates are asked for ahead; only where ``input_`` is given
     :param explain: asked, in the calling greenlet, why the VNC server closed the connection
     """
 
@@ -80,6 +82,7 @@ class Relay:
         ping_timeout: float,
         explain: Callable[[], tuple[int, str]],
         input_: BrowserInput | None = None,
+        pipelines: bool = False,
     ) -> None:
         self._client = client
         self._target = target
@@ -89,6 +92,7 @@ class Relay:
         self._ping_timeout = ping_timeout
         self._explain = explain
         self._input = input_
+        self._pipelines = pipelines
         self._pinged_at: float | None = None
         self._ended: Ended | None = None
         self._wake = Event()
@@ -150,7 +154,14 @@ class Relay:
     def _open(self) -> None:
         """The opening is over: from now on bytes of both sides are the instance's."""
         self._opening = None
-        self._to_target.look = self._input.feed if self._input is not None else None
+        if self._input is not None:
+            self._to_target.look = self._input.feed
+            if self._pipelines:
+                ahead = Pipelining(self._input, self._to_client, self._to_target, self._watchers)
+                self._to_target.look, self._to_target.on_pong = ahead.pass_on, ahead.answered
+                self._to_client.before_read = ahead.begins
+        else:
+            self._to_target.look = None
         self._to_client.begin()
 
     def _speak(self, opening: Conversation[None]) -> None:

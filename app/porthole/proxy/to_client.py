@@ -10,6 +10,7 @@ Whatever the browser does not take stops the reads from the VNC server until it 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
 from gevent import socket, ssl
@@ -28,7 +29,6 @@ _RECORD = 16 * 1024
 
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
-_PING = control_frame(Opcode.PING, b"")
 
 GONE = Ended(CloseCode.NO_STATUS, "The browser closed the connection.", "client")
 CLOSED = Ended(0, "", "target")
@@ -44,6 +44,7 @@ class ToClient:
     :param end: ends the session
     :ivar relayed: bytes of RFB so far, without framing
     :ivar written: bytes on the browser's connection
+    :ivar before_read: called when there is something of the VNC server to read; None for nothing
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class ToClient:
         self._can_splice = not (self._is_target_tls or isinstance(client, ssl.SSLSocket))
         self._send, self._receive = plain(client).send, plain(target).recv_into
         self._buffers, self._watchers, self._end = buffers, watchers, end
+        self.before_read: Callable[[], None] | None = None
         self._begun = False
         self._is_bulk = False
         self._rest = b""  # of a frame that was copied, or the header of one that was not
@@ -86,9 +88,9 @@ class ToClient:
         self._pong = control_frame(Opcode.PONG, payload)
         self._send_controls()
 
-    def ping(self) -> None:
-        """Ask for a sign of life."""
-        self._ping = _PING
+    def ping(self, payload: bytes = b"") -> None:
+        """Ask for a sign of life; of several that wait, the last one is sent."""
+        self._ping = control_frame(Opcode.PING, payload)
         self._send_controls()
 
     def rest(self) -> bytes:
@@ -119,6 +121,10 @@ class ToClient:
             self._on_readable()
 
     def _on_readable(self) -> None:
+        if self.before_read is not None:
+            self.before_read()
+            if self.is_stuck or self._watchers.over:
+                return
         if self._is_bulk and (pipe := self._buffers.pipes.take()) is not None:
             self._splice(pipe)
         else:
@@ -256,7 +262,7 @@ class ToClient:
             self._wait()
             return
         self._writable.stop()
-        if self._begun:
+        if self._begun and not self._readable.is_active:
             self._read_on()
 
 

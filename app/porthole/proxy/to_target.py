@@ -33,6 +33,7 @@ class ToTarget:
     :param watchers: the session's
     :param end: ends the session
     :ivar look: what the payload goes through, which may raise :class:`porthole.proxy.rfb.errors.RfbError`; or None
+    :ivar on_pong: called with the payload of each Pong; None for nothing
     :ivar relayed: bytes of RFB so far, without framing
     :ivar heard_at: when the browser last sent something (or could, after the VNC server held it up), monotonic
     :ivar stalled_at: when the VNC server last took something of what waits for it
@@ -49,6 +50,7 @@ class ToTarget:
         end: End,
     ) -> None:
         self.look: Look | None = None
+        self.on_pong: Callable[[bytes], None] | None = None
         self.relayed = 0
         self.heard_at = self.stalled_at = time.monotonic()
         self.is_broken = False
@@ -77,6 +79,10 @@ class ToTarget:
             self._take(early)
         if self._is_client_tls and not self._watchers.over:
             self._on_readable()  # TLS may hold decrypted bytes that no io watcher will announce
+
+    def put(self, message: bytes) -> None:
+        """Send a message that is ours, between two of the browser's; only while not :attr:`is_stuck`."""
+        self._pass_on(message)
 
     def rest(self) -> bytes:
         """Take what was accepted and not written, so that somebody else delivers it."""
@@ -124,6 +130,9 @@ class ToTarget:
         for opcode, payload in controls:
             if opcode == Opcode.PING:
                 self._back.pong(payload)
+            elif opcode == Opcode.PONG:
+                if self.on_pong is not None:
+                    self.on_pong(payload)
             elif opcode == Opcode.CLOSE:
                 self._end(Ended(check_close(payload), "The browser closed the console.", "client"))
 

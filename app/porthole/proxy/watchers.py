@@ -30,6 +30,11 @@ class Watcher:
         self._callback = callback
         self._session = session
 
+    @property
+    def is_active(self) -> bool:
+        """Whether it watches."""
+        return bool(self._watcher.active)
+
     def start(self) -> None:
         """Have the callback called from now on, unless the session is over."""
         if not (self._watcher.active or self._session.over):
@@ -64,6 +69,20 @@ class Watchers:
     def every(self, seconds: float, callback: Callback) -> Watcher:
         """Watch the time."""
         return self._add(self._loop.timer(seconds, seconds), callback)
+
+    def after(self, seconds: float, callback: Callback) -> None:
+        """Call it once, so many seconds from now."""
+        timer = self._loop.timer(seconds)
+        guarded = self.guarded(callback)
+
+        def run() -> None:
+            self._all.remove(one)
+            one.close()
+            guarded()
+
+        one = Watcher(timer, run, self)
+        self._all.append(one)
+        one.start()
 
     def soon(self, callback: Callback) -> None:
         """Call it once when all that is ready now has had its turn."""

@@ -95,6 +95,7 @@ class ConsoleServer(HttpServer):
         self.buffers = ReadBuffers()
         self.ping_interval = settings.ping_interval
         self.ping_timeout = settings.ping_timeout
+        self.pipelines = settings.pipeline_updates
         self.ssl_only = settings.ssl_only
         self.trusted_proxies = TrustedProxies(settings.trusted_proxies)
         if settings.hsts_max_age:

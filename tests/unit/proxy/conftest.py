@@ -13,6 +13,7 @@ from gevent import socket
 from porthole.proxy import relay as relay_module
 from porthole.proxy.buffers import ReadBuffers
 from porthole.proxy.errors import CloseCode
+from porthole.proxy.input import BrowserInput
 from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.conversation import Conversation
 from tests.unit.proxy.dialogue import Dialogue, tcp_pair
@@ -34,6 +35,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
     shared: list[ReadBuffers] = []
 
     def start(
+        *,
         early: bytes = b"",
         ping_interval: float = 60,
         ping_timeout: float = 60,
@@ -44,6 +46,8 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         client_buffer: int | None = None,
         target_buffer: int | None = None,
         buffers: ReadBuffers | None = None,
+        input_: BrowserInput | None = None,
+        pipelines: bool = False,
     ) -> Dialogue:
         browser, client = wrap(*tcp_pair())
         vnc, target = wrap_target(*tcp_pair())
@@ -57,6 +61,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         relay = Relay(
             client, target, early=early, opening=opening, buffers=buffers,
             ping_interval=ping_interval, ping_timeout=ping_timeout, explain=explain,
+            input_=input_, pipelines=pipelines,
         )  # fmt: skip
         started.append(Dialogue(relay, browser, vnc))
         return started[-1]

@@ -31,6 +31,7 @@ __all__ = ["ClientMessageError", "ClientMessages", "Mode"]
 # Plain numbers, for they are compared for each message.
 _POINTER_EVENT = int(ClientMessage.POINTER_EVENT)
 _SET_ENCODINGS = int(ClientMessage.SET_ENCODINGS)
+_UPDATE_REQUEST = int(ClientMessage.FRAMEBUFFER_UPDATE_REQUEST)
 _ASKS_FOR_THE_PICTURE = frozenset(
     map(int, (ClientMessage.SET_PIXEL_FORMAT, ClientMessage.SET_ENCODINGS, ClientMessage.FRAMEBUFFER_UPDATE_REQUEST))
 )
@@ -51,22 +52,32 @@ class ClientMessages:
 
     :ivar inputs: messages so far that a person's doing causes: key and pointer events of each kind, and clipboards
         (of the extended ones those that announce or bring text). One counts as soon as its type is sure.
+    :ivar requests: FramebufferUpdateRequests so far
+    :ivar request: the last of them, whole; b"" when it came in pieces that were passed on as they came
     """
 
-    __slots__ = ("_begun", "_has_more_buttons", "_is_over", "_is_view", "_refusal", "_skip", "inputs")
+    __slots__ = (
+        "_begun", "_has_more_buttons", "_is_over", "_is_view", "_refusal", "_skip", "inputs", "request", "requests",
+    )  # fmt: skip
 
     def __init__(self, mode: Mode) -> None:
         """Begin right after ClientInit.
 
         :param mode: what the session may do, to its end
         """
-        self.inputs = 0
+        self.inputs = self.requests = 0
+        self.request = b""
         self._is_view = mode is Mode.VIEW
         self._begun = b""  # the begin of a message whose length is not sure yet, or that is wanted whole
         self._skip = 0  # bytes still to come of a message that nobody wants to see
         self._has_more_buttons = False  # whether the client has offered ExtendedMouseButtons
         self._is_over = False  # where messages begin is not known any more
         self._refusal = ""  # why, for VIEW
+
+    @property
+    def is_between(self) -> bool:
+        """Whether what was passed on so far is whole messages, as it always is for VIEW."""
+        return not self._is_over and (self._is_view or not (self._skip or self._begun))
 
     def feed(self, data: bytes | memoryview) -> bytes:
         """Take what the client sent.
@@ -84,6 +95,9 @@ class ClientMessages:
             message = single(data)
             if message is not None:
                 self.inputs += message.is_input
+                if message.kind == _UPDATE_REQUEST:
+                    self.requests += 1
+                    self.request = bytes(data)
                 return b"" if self._is_view and message.kind not in _ASKS_FOR_THE_PICTURE else bytes(data)
         if self._is_view:
             return self._picture_requests(data)
@@ -129,6 +143,9 @@ class ClientMessages:
                 self._begun = bytes(data[at:])
                 break
             after = at + message.length
+            if message.kind == _UPDATE_REQUEST and not (self._is_view and after > end):
+                self.requests += 1
+                self.request = bytes(data[at:after]) if after <= end else b""
             if self._is_wanted(message):
                 if after > end:
                     self._begun = bytes(data[at:])

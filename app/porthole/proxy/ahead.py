@@ -1,0 +1,233 @@
+"""Asking for the next update before the browser has the last one (``[proxy] pipeline_updates``), sans I/O.
+
+A VNC client asks for an update, gets it, and asks for the next (RFC 6143 7.5.3), so one that is 100 ms away sees fewer
+than ten a second. QEMU sends one update for one request and takes a further request while it sends
+(``framebuffer_update_request`` and ``vnc_update_client`` in its ui/vnc.c), so whoever is beside it can repeat the
+browser's last request when an update begins to flow. An update begins where bytes come after none had for a while: what
+they are is not looked at.
+
+How much may be under way is found out with pings (RFC 6455 5.5.2), which go before the update that begins. A browser
+answers them in their order, behind all that it has received before, however many proxies and buffers are in between. So
+each answer says how long the way was, and what had arrived. A request is sent only while what is under way is less than
+what this connection carries in the time of its shortest way and a moment more, so no queue builds up on it.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections import deque
+from typing import NamedTuple
+
+GAP = 0.010
+"""Seconds between two looks. QEMU begins an update every 30 ms at most (GUI_REFRESH_INTERVAL_DEFAULT, console.h)."""
+
+NEAR = 0.004
+"""Seconds: a browser that is not further away asks early enough by itself."""
+
+LOOK_AGAIN = 1.0
+"""Seconds after which it is found out whether one still is that near."""
+
+FRESH = 2.0
+"""Seconds for which a browser's last request is repeated. One that does not ask any more wants no more."""
+
+MIN_WINDOW = 4096
+"""Bytes that may be under way in any case."""
+
+QUEUE = 0.125
+"""Of the shortest way: the time for which more may be under way than fits into the connection, so that it is found out
+whether more does."""
+
+SAMPLES = 8
+"""Of the rate, of which the second highest counts: the highest may be an accident."""
+
+SHORTEST_SPAN = 0.05
+"""Seconds over which a sample is taken, or half of the shortest way: answers may come in bunches."""
+
+MEMORY = 30.0
+"""Seconds for which the shortest way counts."""
+
+PROBE = 5.0
+"""Seconds without a measure of the rate, after which one request is repeated although it may be too many: only what is
+under way together can be measured."""
+
+MAX_HOLD = 2.0
+"""Seconds for which a browser's own request is kept back at most, while what is under way is more than fits."""
+
+MAX_MARKS = 64
+"""Pings whose answers are awaited. Beyond them none is sent."""
+
+INCREMENTAL = b"\1"
+"""RFC 6143 7.5.3: only what has changed."""
+
+_NUMBER = struct.Struct("!xI")
+"""A ping's payload: a zero byte, which tells it from an empty one, and its number."""
+
+
+class _Mark(NamedTuple):
+    """A ping that was sent: its number, when, how much was written before, and whether another was on its way still."""
+
+    number: int
+    sent_at: float
+    position: int
+    follows: bool
+
+
+class Ahead:
+    """One session's decisions.
+
+    Times are seconds of a clock that does not go back, positions are bytes written to the browser.
+
+    :ivar repeats: requests sent to the VNC server in the browser's name so far
+    :ivar wait: seconds after which :meth:`due` is to be called; None for not at all
+    """
+
+    def __init__(self) -> None:
+        self.repeats = 0
+        self.wait: float | None = None
+        self._request = b""
+        self._asked_at = 0.0
+        self._marks: deque[_Mark] = deque()
+        self._looked_at = -LOOK_AGAIN  # when the last of them was sent
+        self._number = 0
+        self._begin = 0  # position of the update that flows now
+        self._size = 0  # of the one before it
+        self._arrived = _Mark(0, 0.0, 0, follows=False)  # what has arrived for sure
+        self._arrived_at = 0.0
+        self._since = 0  # where the next sample of the rate begins
+        self._since_at = 0.0
+        self._shortest = 0.0  # seconds there and back; 0 while nobody knows
+        self._shortest_at = 0.0
+        self._samples: deque[float] = deque(maxlen=SAMPLES)
+        self._rate = 0.0  # bytes a second; 0 while nobody knows
+        self._probed_at = -PROBE  # when a rate was looked for or found
+        self._is_owed = False  # whether the request is to be repeated as soon as there is room
+        self._held_at: float | None = None  # since when one that the browser has sent is kept back
+
+    def asked(self, request: bytes, now: float, written: int, *, may_wait: bool) -> bool:
+        """The browser has sent a FramebufferUpdateRequest.
+
+        One that comes while more is under way than fits is kept back until there is room: the VNC server's answer would
+        only wait behind it, and show what was on the screen before.
+
+        :param request: all of it; b"" when it is not known whole
+        :param may_wait: whether it can be kept back
+        :returns: whether it is to be passed on now
+        """
+        known = self._request
+        self._request = request if request[1:2] == INCREMENTAL else b""
+        self._asked_at = now
+        self._is_owed, self._held_at, self.wait = False, None, None
+        if not (may_wait and self._request and self._request == known and self._rate) or self._is_near:
+            return True
+        if self._has_room(now, written):
+            return True
+        self._is_owed, self._held_at = True, now
+        self._come_back(now, written)
+        return False
+
+    def begins(self, now: float, written: int) -> tuple[bytes, bytes]:
+        """There are bytes of the VNC server.
+
+        :param written: bytes that the browser was sent so far
+        :returns: the payload of a ping to be sent before them, and the request for the VNC server; each may be b""
+        """
+        since = now - self._looked_at
+        if since < GAP:
+            if not self._is_owed:
+                self._is_owed, self.wait = True, GAP  # it may be the next update already
+            return b"", b""
+        if (self._is_near and since < LOOK_AGAIN) or len(self._marks) >= MAX_MARKS:
+            return b"", b""
+        self._looked_at = now
+        self._size, self._begin = written - self._begin, written
+        self._number = (self._number + 1) & 0xFFFFFFFF
+        self._marks.append(_Mark(self._number, now, written, follows=bool(self._marks)))
+        return _NUMBER.pack(self._number), self._repeat(now, written, self._size)
+
+    def answered(self, payload: bytes, now: float, written: int) -> bytes:
+        """The browser has answered a ping.
+
+        :returns: the request for the VNC server, or b""
+        """
+        if len(payload) != _NUMBER.size:
+            return b""
+        (number,) = _NUMBER.unpack(payload)
+        if not any(mark.number == number for mark in self._marks):
+            return b""
+        while (mark := self._marks.popleft()).number != number:
+            pass
+        self._learn(mark, now)
+        return self.due(now, written)
+
+    def due(self, now: float, written: int) -> bytes:
+        """The time of :attr:`wait` has passed.
+
+        :returns: the request for the VNC server, or b""
+        """
+        return self._repeat(now, written) if self._is_owed else b""
+
+    @property
+    def _is_near(self) -> bool:
+        return 0 < self._shortest <= NEAR
+
+    # -- what to do
+
+    def _repeat(self, now: float, written: int, coming: int = 0) -> bytes:
+        """Send the request when there is room, or else later.
+
+        :param coming: bytes that are about to be written before the answer
+        """
+        self.wait = None
+        if self._held_at is None and (not self._request or self._is_near or now - self._asked_at > FRESH):
+            self._is_owed = False
+            return b""
+        too_long = self._held_at is not None and now - self._held_at >= MAX_HOLD
+        if too_long or self._has_room(now, written + coming) or self._probes(now):
+            self.repeats += 1
+            self._is_owed, self._held_at = False, None
+            return self._request
+        self._is_owed = True
+        self._come_back(now, written + coming)
+        return b""
+
+    def _probes(self, now: float) -> bool:
+        if self._held_at is not None or now - self._probed_at < PROBE:
+            return False
+        self._probed_at = now
+        return True
+
+    def _has_room(self, now: float, written: int) -> bool:
+        return self._under_way(now, written) < self._window
+
+    def _come_back(self, now: float, written: int) -> None:
+        """Say when there is likely to be room."""
+        excess = self._under_way(now, written) - self._window
+        self.wait = min(MAX_HOLD, max(0.001, excess / self._rate)) if self._rate else GAP
+
+    def _under_way(self, now: float, written: int) -> float:
+        """Bytes that are likely to be: the connection went on carrying since its last answer."""
+        return written - self._arrived.position - self._rate * (now - self._arrived_at)
+
+    @property
+    def _window(self) -> float:
+        return max(MIN_WINDOW, self._rate * self._shortest * (1 + QUEUE))
+
+    # -- what is learnt
+
+    def _learn(self, mark: _Mark, now: float) -> None:
+        """The shortest way there and back; and the rate, from two pings that were on their way at once."""
+        took = now - mark.sent_at
+        if not self._shortest or took <= self._shortest or now - self._shortest_at > MEMORY:
+            self._shortest, self._shortest_at = took, now
+        follows = mark.follows and mark.number == self._arrived.number + 1
+        self._arrived, self._arrived_at = mark, now
+        if not follows:
+            self._since, self._since_at = mark.position, now
+            return
+        span, size = now - self._since_at, mark.position - self._since
+        if span < max(SHORTEST_SPAN, self._shortest / 2) or size < MIN_WINDOW:
+            return
+        self._since, self._since_at = mark.position, now
+        self._samples.append(size / span)
+        self._rate = sorted(self._samples)[-2:][0]
+        self._probed_at = now
