@@ -40,8 +40,9 @@ whether more does."""
 SAMPLES = 8
 """Of the rate, of which the second highest counts: the highest may be an accident."""
 
-SHORTEST_SPAN = 0.05
-"""Seconds over which a sample is taken, or half of the shortest way: answers may come in bunches."""
+SHORT_SPAN, LONG_SPAN = 0.02, 0.05
+"""Seconds over which a sample is taken: the long one, or half of the shortest way, for answers may come in bunches. A
+sample over a shorter time stands in until there is one of those."""
 
 MEMORY = 30.0
 """Seconds for which the shortest way counts."""
@@ -99,7 +100,7 @@ class Ahead:
         self._shortest_at = 0.0
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._rate = 0.0  # bytes a second; 0 while nobody knows
-        self._probed_at = -PROBE  # when a rate was looked for or found
+        self._sampled_at = self._probed_at = -PROBE  # when a rate was found, and when one was looked for
         self._is_owed = False  # whether the request is to be repeated as soon as there is room
         self._held_at: float | None = None  # since when one that the browser has sent is kept back
 
@@ -132,11 +133,11 @@ class Ahead:
         :returns: the payload of a ping to be sent before them, and the request for the VNC server; each may be b""
         """
         since = now - self._looked_at
+        if (self._is_near and since < LOOK_AGAIN) or len(self._marks) >= MAX_MARKS:
+            return b"", b""
         if since < GAP:
             if not self._is_owed:
                 self._is_owed, self.wait = True, GAP  # it may be the next update already
-            return b"", b""
-        if (self._is_near and since < LOOK_AGAIN) or len(self._marks) >= MAX_MARKS:
             return b"", b""
         self._looked_at = now
         self._size, self._begin = written - self._begin, written
@@ -191,7 +192,7 @@ class Ahead:
         return b""
 
     def _probes(self, now: float) -> bool:
-        if self._held_at is not None or now - self._probed_at < PROBE:
+        if self._held_at is not None or now - max(self._probed_at, self._sampled_at) < PROBE:
             return False
         self._probed_at = now
         return True
@@ -200,9 +201,9 @@ class Ahead:
         return self._under_way(now, written) < self._window
 
     def _come_back(self, now: float, written: int) -> None:
-        """Say when there is likely to be room."""
+        """Say when there is likely to be room; where no rate is known, the next answer will show."""
         excess = self._under_way(now, written) - self._window
-        self.wait = min(MAX_HOLD, max(0.001, excess / self._rate)) if self._rate else GAP
+        self.wait = min(MAX_HOLD, max(0.001, excess / self._rate)) if self._rate else None
 
     def _under_way(self, now: float, written: int) -> float:
         """Bytes that are likely to be: the connection went on carrying since its last answer."""
@@ -225,9 +226,14 @@ class Ahead:
             self._since, self._since_at = mark.position, now
             return
         span, size = now - self._since_at, mark.position - self._since
-        if span < max(SHORTEST_SPAN, self._shortest / 2) or size < MIN_WINDOW:
+        if size < MIN_WINDOW:
             return
-        self._since, self._since_at = mark.position, now
-        self._samples.append(size / span)
-        self._rate = sorted(self._samples)[-2:][0]
-        self._probed_at = now
+        if span >= max(LONG_SPAN, self._shortest / 2):
+            self._since, self._since_at = mark.position, now
+            if now - self._sampled_at > PROBE:
+                self._samples.clear()
+            self._samples.append(size / span)
+            self._rate = sorted(self._samples)[-2:][0]
+            self._sampled_at = now
+        elif span >= SHORT_SPAN and now - self._sampled_at > PROBE:
+            self._rate = size / span
