@@ -18,7 +18,7 @@ from xml.sax.saxutils import escape
 
 import libvirt
 
-from .guest import NOVA, GuestSpec, build_boot_image
+from .guest import ANIMATION, NOVA, GuestSpec, build_boot_image
 from .network import FOLDER_PREFIX, Namespace, Network
 from .shell import CommandFailed, sh
 
@@ -213,6 +213,7 @@ class ComputeHost:
         uuid_: str | None = None,
         password: str | None = None,
         vnc_socket: Path | None = None,
+        animated: bool = False,
     ) -> Guest:
         """Start a guest (script/local_lab/guest/boot.S).
 
@@ -226,12 +227,13 @@ class ComputeHost:
         :param uuid_: its UUID; default: a new one
         :param password: the VNC password that libvirt has for it; default: none
         :param vnc_socket: the UNIX socket where its VNC server listens instead of a port
+        :param animated: one that draws without end instead (animation.S)
         """
         uid = uuid_ or str(uuid.uuid4())
         spec = GuestSpec(
             name=name,
             uuid=uid,
-            image=self._folder / "boot.img",
+            image=self._folder / ("animation.img" if animated else "boot.img"),
             listen=listen or self.ip,
             port=port,
             metadata_name=metadata_name,
@@ -361,6 +363,7 @@ class ComputeHost:
                             ("group", "libvirt-qemu:x:64055:")):  # fmt: skip
             (self._folder / file).write_text(_with_entry(Path("/etc", file).read_text(), entry))
         shutil.copy(build_boot_image(CACHE / "boot.img"), self._folder / "boot.img")
+        shutil.copy(build_boot_image(CACHE / "animation.img", ANIMATION), self._folder / "animation.img")
         (self._folder / "libvirt/qemu.conf").write_text(QEMU_CONF)
         (self._folder / "libvirt/libvirtd.conf").write_text(
             'listen_tls = 0\nlisten_tcp = 1\nlisten_addr = "0.0.0.0"\nauth_tcp = "none"\nauth_unix_rw = "none"\n'

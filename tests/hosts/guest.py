@@ -11,18 +11,19 @@ from xml.sax.saxutils import escape, quoteattr
 from .shell import sh
 
 SOURCE = Path(__file__).resolve().parents[2] / "script" / "local_lab" / "guest" / "boot.S"
+ANIMATION = Path(__file__).with_name("animation.S")
 BANNER = "VNC TEST GUEST READY"
 NOVA = "http://openstack.org/xmlns/libvirt/nova/1.1"
 
 
-def build_boot_image(target: Path) -> Path:
-    """Assemble the boot sector into ``target``, unless a newer one is there."""
-    if target.exists() and target.stat().st_mtime > SOURCE.stat().st_mtime:
+def build_boot_image(target: Path, source: Path = SOURCE) -> Path:
+    """Assemble a boot sector into ``target``, unless a newer one is there."""
+    if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=target.parent) as folder:
         obj, image = Path(folder, "boot.o"), Path(folder, "boot.img")
-        sh("as", "--32", "-o", str(obj), str(SOURCE))
+        sh("as", "--32", "-o", str(obj), str(source))
         sh("ld", "-m", "elf_i386", "-Ttext", "0x7c00", "--oformat", "binary", "-o", str(image), str(obj))
         shutil.move(image, target)
     return target

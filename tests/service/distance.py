@@ -1,0 +1,76 @@
+"""A long way between a client and the service: a TCP port whose bytes arrive later."""
+
+from __future__ import annotations
+
+import collections
+import contextlib
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+MOST_UNDER_WAY = 4096
+"""Pieces; a sender waits while there are more."""
+
+
+@contextlib.contextmanager
+def far_away(target: tuple[str, int], seconds: float) -> Iterator[int]:
+    """Listen on a port of 127.0.0.1 that leads to the target.
+
+    :param seconds: there and back
+    :returns: the port
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=_serve, args=(listener, target, seconds / 2), daemon=True).start()
+        try:
+            yield int(listener.getsockname()[1])
+        finally:
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+
+
+def _serve(listener: socket.socket, target: tuple[str, int], seconds: float) -> None:
+    while True:
+        try:
+            client, _ = listener.accept()
+        except OSError:
+            return
+        server = socket.create_connection(target)
+        for source, sink in ((client, server), (server, client)):
+            sink.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            way: collections.deque[tuple[float, bytes]] = collections.deque()
+            ready = threading.Condition()
+            threading.Thread(target=_enter, args=(source, way, ready, seconds), daemon=True).start()
+            threading.Thread(target=_leave, args=(sink, way, ready), daemon=True).start()
+
+
+def _enter(
+    source: socket.socket, way: collections.deque[tuple[float, bytes]], ready: threading.Condition, seconds: float
+) -> None:
+    while True:
+        try:
+            data = source.recv(65536)
+        except OSError:
+            data = b""
+        with ready:
+            ready.wait_for(lambda: len(way) < MOST_UNDER_WAY)
+            way.append((time.monotonic() + seconds, data))
+            ready.notify_all()
+        if not data:
+            return
+
+
+def _leave(sink: socket.socket, way: collections.deque[tuple[float, bytes]], ready: threading.Condition) -> None:
+    while True:
+        with ready:
+            ready.wait_for(lambda: way)
+            arrives_at, data = way.popleft()
+            ready.notify_all()
+        time.sleep(max(0, arrives_at - time.monotonic()))
+        try:
+            if not data:
+                sink.shutdown(socket.SHUT_WR)
+                return
+            sink.sendall(data)
+        except OSError:
+            return
