@@ -46,6 +46,7 @@ class Sessions:
         self._metrics = metrics
         self._places = 0
         self._live: dict[str, Session] = {}  # by their connections' names
+        self._carriers: dict[str, str] = {}  # by their sessions' ids: the connection that came last
         self._orders: dict[str, tuple[int, str]] = {}  # of connections that are not here, or not yet
         self._late: deque[tuple[Traffic, Ended]] = deque(maxlen=MAX_LATE)
         self._stopping = False
@@ -73,10 +74,11 @@ class Sessions:
 
     def add(self, session: Session) -> None:
         """A session has begun, in a place that was reserved. Another connection that carries it is cut."""
-        for other in self.live():
-            if other.record.session_id == session.record.session_id:
-                other.end(CloseCode.TAKEN_OVER, TAKEN_OVER)
-        self._live[session.record.connection] = session
+        record = session.record
+        if other := self._live.get(self._carriers.get(record.session_id, "")):
+            other.end(CloseCode.TAKEN_OVER, TAKEN_OVER)
+        self._live[record.connection] = session
+        self._carriers[record.session_id] = record.connection
         if order := self._orders.pop(session.record.connection, None):
             session.end(*order)
         self._nobody.clear()
@@ -87,7 +89,10 @@ class Sessions:
 
     def forget(self, session: Session, ended: Ended | None) -> None:
         """A session is over; its place is free."""
-        self._live.pop(session.record.connection, None)
+        record = session.record
+        self._live.pop(record.connection, None)
+        if self._carriers.get(record.session_id) == record.connection:
+            del self._carriers[record.session_id]
         if not self._live:
             self._nobody.set()
         self._places -= 1
