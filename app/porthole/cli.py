@@ -163,25 +163,47 @@ def _load(options: argparse.Namespace) -> config.Settings:
 
 
 def _serve(options: argparse.Namespace) -> None:
-    settings = _load(options)
     # Imported here: the other commands need neither gunicorn nor libvirt.
     from porthole import server  # noqa: PLC0415 - not every command needs it
     from porthole.service import Service  # noqa: PLC0415 - not every command needs it
 
+    settings = _load(options)
     log.configure(settings.debug)
     os.umask(0o027)  # what it writes is nobody else's
-    Service.check(settings)
-    server.check_certificate(settings)
+    _check_files(settings)
     _check_state(settings)
     cli_audit.check(settings)
     listeners = server.listeners_of(settings, beside=options.beside)
-    fitting = server.sessions_that_fit(settings.max_sessions)
+
+    def fitting(settings: config.Settings) -> config.Settings:
+        return dataclasses.replace(settings, max_sessions=server.sessions_that_fit(settings.max_sessions))
+
     server.ConsoleApplication(
-        settings,
-        lambda settings: Service.build(dataclasses.replace(settings, max_sessions=fitting)),
+        fitting(settings),
+        Service.build,
         listeners=listeners,
-        reread=lambda: _load(options),
+        reread=lambda: fitting(_load(options)),
+        check=_check_again,
     ).run()
+
+
+def _check_files(settings: config.Settings) -> None:
+    from porthole import server  # noqa: PLC0415 - not every command needs it
+    from porthole.service import Service  # noqa: PLC0415 - not every command needs it
+
+    Service.check(settings)
+    server.check_certificate(settings)
+
+
+def _check_again(settings: config.Settings) -> None:
+    """For a reload: all that is wrong is an error of the configuration.
+
+    :raises ConfigError: with the file and what would be right
+    """
+    try:
+        _check_files(settings)
+    except (KeyFileError, UserFileError) as error:
+        raise config.ConfigError(str(error)) from None
 
 
 def _check_state(settings: config.Settings) -> None:
@@ -200,12 +222,8 @@ def _check_state(settings: config.Settings) -> None:
 
 
 def _config_check(options: argparse.Namespace) -> None:
-    from porthole import server  # noqa: PLC0415 - not every command needs it
-    from porthole.service import Service  # noqa: PLC0415 - not every command needs it
-
     settings = _load(options)
-    Service.check(settings)
-    server.check_certificate(settings)
+    _check_files(settings)
     count = len(settings.computes)
     print(f"The configuration is good: {count} compute{'' if count == 1 else 's'}, {settings.novncproxy_base_url}")
 

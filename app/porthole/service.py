@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -12,6 +15,7 @@ from gevent.ssl import SSLContext
 from porthole import __version__
 from porthole.api.app import create_app
 from porthole.api.errors import code_of
+from porthole.api.limits import Memory, own_memory
 from porthole.api.services import Services
 from porthole.audit import Event
 from porthole.audit import setup as audit
@@ -29,7 +33,7 @@ from porthole.proxy.gate import Gate
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.records import Lifetime, Records
-from porthole.sessions.registry import Sessions
+from porthole.sessions.registry import OwnPlaces, Places, Sessions
 from porthole.sessions.strangers import Strangers
 from porthole.sessions.watch import Watch
 from porthole.state.screens import ScreenTable
@@ -43,14 +47,40 @@ STOP_TIMEOUT = 8.0
 """Seconds that sessions have to end; less than the server gives its requests."""
 
 
+LOST = "The process that carried this session was killed."
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """What a worker process is told by the one that has started it; by default it is the only one.
+
+    :ivar name: of the process, random, like no other's
+    :ivar places: for its sessions; None for ``[proxy] max_sessions`` of its own
+    :ivar is_first: whether it tells of what all workers do
+    :ivar is_draining: whether the whole service leaves new clients to another one
+    :ivar lost: the names of processes that were killed, and could put nothing in order
+    :ivar memory: where the limits of requests count, by the limit's name
+    :ivar metrics_folder: where all processes of the service count; None: each for itself
+    """
+
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    places: Places | None = None
+    is_first: bool = True
+    is_draining: Callable[[], bool] = lambda: False
+    lost: tuple[str, ...] = ()
+    metrics_folder: Path | None = None
+    memory: Callable[[str], Memory] = own_memory
+
+
 class Service:
     """The running service of one worker: a WSGI application with a gate for upgrades.
 
     Made by :meth:`build`, in the worker, for threads do not survive a fork.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, process: Process) -> None:
         self.settings = settings
+        self._process = process
         keys = KeyRing.from_file(settings.token_key_file)
         self._authenticator = _authenticator(settings)
         self._policy = Policy(settings.policy_file)
@@ -64,10 +94,11 @@ class Service:
         console_auth = ConsoleAuth(
             keys, self._store, settings.token_ttl, self._store.clock, takes_shares=settings.share_ttl_max > 0
         )
-        self.metrics = metrics = Metrics()
-        table = SessionTable(self._store, settings.resume_ttl)
+        self.metrics = metrics = Metrics(process.metrics_folder)
+        self._table = table = SessionTable(self._store, settings.resume_ttl)
         self._audit = audit.make(settings)
-        self._sessions = Sessions(settings.max_sessions, metrics, _records(table, settings), self._audit)
+        places = process.places or OwnPlaces(settings.max_sessions)
+        self._sessions = Sessions(places, metrics, _records(table, settings, process.name), self._audit)
         self._strangers = Strangers(
             ScreenTable(self._store), self._live_ends, settings.known_clients, self._audit, metrics
         )
@@ -109,15 +140,19 @@ class Service:
             metrics=metrics,
             audit=self._audit,
             readiness=[self._store.problem, self._audit.problem],
+            is_draining=process.is_draining,
+            memory=process.memory,
         )
         pages = create_blueprint(settings.novnc_path, settings.web, __version__, settings.frame_ancestors)
         self._app = create_app(services, pages)
 
     @classmethod
-    def build(cls, settings: Settings) -> Service:
+    def build(cls, settings: Settings, process: Process) -> Service:
         """Make the service and begin to connect to the computes."""
-        service = cls(settings)
+        service = cls(settings, process)
         service._store.open()
+        if process.lost:
+            service._table.abandon(process.lost, LOST)
         service._audit.happened(Event.SERVICE_STARTED, details={"version": __version__, "pid": os.getpid()})
         service._policy.start()
         service._computes.start()
@@ -160,9 +195,10 @@ class Service:
     def take_computes(self, computes: tuple[ComputeSettings, ...]) -> None:
         """Work with these computes from now on; sessions go on, also those on a compute that is not among them."""
         self._computes.replace(computes)
-        self._audit.happened(
-            Event.ADMIN_ACT, reason="had the list of computes read again", details={"computes": len(computes)}
-        )
+        if self._process.is_first:
+            self._audit.happened(
+                Event.ADMIN_ACT, reason="had the list of computes read again", details={"computes": len(computes)}
+            )
 
     def exposition(self) -> bytes:
         """The metrics in Prometheus' text format."""
@@ -193,10 +229,10 @@ def _vnc_tls(settings: Settings) -> SSLContext | None:
     return tls.make_context(settings.vencrypt_ca_certs, settings.vencrypt_client_cert, settings.vencrypt_client_key)
 
 
-def _records(table: SessionTable, settings: Settings) -> Records:
+def _records(table: SessionTable, settings: Settings, worker: str) -> Records:
     limits = SessionLimits(settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address)
     lifetime = Lifetime(settings.session_timeout, settings.enforce_session_timeout, settings.token_ttl)
-    return Records(table, settings.token_uses, limits, lifetime)
+    return Records(table, settings.token_uses, limits, lifetime, worker)
 
 
 def _authenticator(settings: Settings) -> HtpasswdAuthenticator:

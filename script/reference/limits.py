@@ -43,8 +43,21 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("server.metrics.MAX_METRICS_CONNECTIONS", "", "The same at the listener of the metrics."),
         Limit("server.listeners.BACKLOG", "", "Connections that the kernel keeps waiting to be accepted."),
         Limit("server.worker.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),
-        Limit("server.worker.HANDOVER_TIME", "s", "To accept what is on its way when a drain begins."),
+        Limit("server.serving.HANDOVER_TIME", "s", "To accept what is on its way when a drain begins."),
+        Limit("server.serving.SPARE", "", "Connections of a worker beside `[proxy] max_sessions`; more wait."),
         Limit("api.nova.servers.MAX_LIMIT", "", "Servers in one page of Nova's lists."),
+    ),
+    "Workers and reloads": (
+        Limit("server.sets.MAX_WORKERS", "", "Workers, however many processors there are."),
+        Limit(
+            "server.sets.MAX_DRAINING", "", "Reloads whose earlier workers keep sessions; of one more, the oldest end."
+        ),
+        Limit("server.sets.READY_TIME", "s", "For new workers to be ready, beside two libvirt calls."),
+        Limit("server.reload.HAND_OVER_TIME", "s", "For old workers to stop taking clients when new ones begin."),
+        Limit("server.sets.LONGEST_PAUSE", "s", "Before a worker that cannot start is started again."),
+        Limit("server.evenness.PAUSE", "s", "For which a worker with more connections leaves a client to others."),
+        Limit("server.board.SILENT_AFTER", "s", "Until a worker that gives no sign of life is not waited for."),
+        Limit("server.board.LOCK_TIME", "s", "To count among all workers; then a new session is refused."),
     ),
     "Sign-ins and passwords": (
         Limit("auth.passwords.THREADS", "", "Native threads that check passwords."),
@@ -101,7 +114,9 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("proxy.rfb.errors.MAX_SHOWN", "", "Characters of a VNC server's words in a log line."),
         Limit("proxy.relay.OPENING_TIMEOUT", "s", "For the browser's part of the opening of RFB."),
         Limit("proxy.buffers.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
-        Limit("proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied: in a pipe, between plain sockets."),
+        Limit(
+            "proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied: in a pipe, between plain sockets."
+        ),
         Limit("proxy.buffers.MAX_PIPES", "", "Pipes of a process; beyond it its sessions copy."),
         Limit("proxy.buffers.CLIENT_CHUNK", "bytes", "Read at once from the browser, and held for a slow VNC server."),
         Limit("proxy.frames.MAX_FRAME_PAYLOAD", "bytes", "A frame may announce; none is ever gathered in memory."),

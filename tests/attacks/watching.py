@@ -16,11 +16,13 @@ MIB = 1024 * 1024
 
 
 def memory(appliance: Appliance) -> int:
-    """Bytes of memory that the worker has for itself, its share of what is shared included (proc(5), Pss)."""
-    rollup = Path(f"/proc/{appliance.pids()[-1]}/smaps_rollup").read_text()
-    match = re.search(r"^Pss:\s+(\d+) kB$", rollup, re.MULTILINE)
-    assert match is not None
-    return int(match[1]) * 1024
+    """Bytes of memory that the workers have for themselves, their shares of what is shared included (proc(5), Pss)."""
+    total = 0
+    for pid in appliance.pids()[1:]:
+        match = re.search(r"^Pss:\s+(\d+) kB$", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE)
+        assert match is not None
+        total += int(match[1]) * 1024
+    return total
 
 
 class Echo:

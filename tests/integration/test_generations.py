@@ -189,15 +189,20 @@ class TestReload:
         process.terminate()
         assert "computes taken over: added none; changed c1; removed none" in events(ended(process), "info")
 
-    def test_other_options_are_named(self, installation: Installation, manager: Manager) -> None:
+    def test_what_a_running_service_keeps_is_named(self, installation: Installation, manager: Manager) -> None:
         process = installation.serve(environment=manager.environment)
         manager.wait_for("READY", "1")
-        installation.configure(debug=True, graceful_shutdown_timeout=1)
+        port, installation.port = installation.port, free_port()
+        installation.configure(state_path=installation.folder / "elsewhere")
         process.send_signal(signal.SIGHUP)
         manager.wait_for("READY", "1")
+        installation.port = port
+        assert_lives(open_console(installation))
         process.terminate()
         (line,) = [line for line in ended(process) if line["event"] == "changed options need a restart"]
-        assert line["options"] == ["[DEFAULT] debug", "[DEFAULT] graceful_shutdown_timeout"]
+        assert line["options"] == [
+            "[DEFAULT] state_path", "[audit] path", "[vnc] novncproxy_base_url", "[vnc] novncproxy_port",
+        ]  # fmt: skip
 
     def test_a_broken_configuration_changes_nothing(self, installation: Installation, manager: Manager) -> None:
         process = installation.serve(environment=manager.environment)

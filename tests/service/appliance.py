@@ -95,14 +95,14 @@ class Appliance:
             self._process = None
 
     def pids(self) -> list[int]:
-        """Its processes: gunicorn's master, then the worker."""
+        """Its processes: gunicorn's master, then the workers."""
         assert self._process is not None
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
         return [self._process.pid, *map(int, children)]
 
     def open_files(self) -> int:
-        """File descriptors of the worker."""
-        return len(os.listdir(f"/proc/{self.pids()[-1]}/fd"))
+        """File descriptors of all workers."""
+        return sum(len(os.listdir(f"/proc/{pid}/fd")) for pid in self.pids()[1:])
 
     def log(self) -> str:
         """What it has written so far."""

@@ -22,6 +22,7 @@ class Installation:
 
     :ivar port: where it listens
     :ivar metrics_port: where Prometheus would look; 0 at first, which is nowhere
+    :ivar workers: processes that serve
     :ivar audit_path: the audit log; None for the default
     :ivar audit_enabled: whether there is one
     :ivar more: further lines of the configuration
@@ -39,6 +40,7 @@ class Installation:
         (folder / "roles").touch(0o600)
         self.port = free_port()
         self.metrics_port = 0
+        self.workers = 1
         self.audit_path: Path | None = None
         self.audit_enabled = True
         self.computes: dict[str, str] = {}
@@ -48,7 +50,12 @@ class Installation:
 
     def configure(self, **default: object) -> Path:
         """Write the configuration, with these options in [DEFAULT]."""
-        options = {"novnc_path": self.folder / "novnc", "state_path": self.folder / "state", **default}
+        options = {
+            "workers": self.workers,
+            "novnc_path": self.folder / "novnc",
+            "state_path": self.folder / "state",
+            **default,
+        }
         path = self.folder / "porthole.conf"
         path.write_text(
             "\n".join(

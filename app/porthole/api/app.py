@@ -69,7 +69,7 @@ def create_app(services: Services, web: Blueprint | None = None) -> APIFlask:
     app = _bare_app()
     authentication = Authentication(services)
     _count_requests(app, services.metrics)
-    _limit_requests(app, RequestLimit(services.settings.api_requests_per_address))
+    _limit_requests(app, RequestLimit(services.settings.api_requests_per_address, memory=services.memory("addresses")))
     errors.register(app, services.authenticator.challenge, services.metrics)
     app.register_error_handler(_ValidationError, _invalid_body)
     app.register_blueprint(health.create_blueprint(services))

@@ -34,8 +34,8 @@ class Authentication:
         self._services = services
         settings = services.settings
         self._record = SignInRecord(services.audit, services.authenticator)
-        self._requests = RequestLimit(settings.api_requests_per_user, who="this user")
-        self._lockout = Lockout(settings.failed_sign_ins, settings.lockout_time)
+        self._requests = RequestLimit(settings.api_requests_per_user, who="this user", memory=services.memory("users"))
+        self._lockout = Lockout(settings.failed_sign_ins, settings.lockout_time, memory=services.memory("sign-ins"))
         self._origins = OriginPolicy(services.settings.novncproxy_base_url, ())
 
     def require(self) -> Principal:

@@ -10,11 +10,12 @@ from flask import Response, jsonify
 from porthole.api.services import Services
 from porthole.api.spec import Responses
 
+_DRAINING = "This process only keeps its sessions. Another one takes new clients."
 _ANSWER = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 _READINESS = {
     "type": "object",
     "properties": {
-        "status": {"type": "string", "enum": ["ready", "not ready"]},
+        "status": {"type": "string", "enum": ["ready", "not ready", "draining"]},
         "reasons": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["status", "reasons"],
@@ -51,8 +52,10 @@ def create_blueprint(services: Services) -> APIBlueprint:
         """Whether requests should be sent here
 
         Not before each compute has been asked once, and not while none of them can be reached. One that
-        is down of several does not matter.
+        is down of several does not matter. A service that drains says so: another one takes new clients.
         """
+        if services.is_draining():
+            return jsonify(status="draining", reasons=[_DRAINING]), 503
         reasons = [
             reason for reason in (_computes_missing(services), *(check() for check in services.readiness)) if reason
         ]

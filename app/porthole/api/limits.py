@@ -1,6 +1,7 @@
 """How often may one ask: requests of the API from an address and of a user, and wrong passwords for a user's name.
 
-Each process counts by itself and in memory. What is remembered has a bound: beyond it the oldest is forgotten.
+It is counted in memory, which the workers of a service share. What is remembered has a bound: beyond it the oldest is
+forgotten.
 """
 
 from __future__ import annotations
@@ -8,14 +9,18 @@ from __future__ import annotations
 import math
 import time
 from collections import OrderedDict
-from collections.abc import Callable
-from typing import Generic, TypeVar
+from collections.abc import Callable, Hashable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Generic, Protocol, TypeVar
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_REMEMBERED = 10_000
 """Addresses, users, and pairs of address and user name, that are remembered."""
+
+Pair = tuple[float, float]
+"""What is remembered of somebody: a count, and a time by the limit's clock."""
 
 _MINUTE = 60.0
 
@@ -59,11 +64,31 @@ class LockedOut(Exception):
         self.retry_after = retry_after
 
 
+class Memory(Protocol):
+    """Where a limit remembers; :class:`Recent` is that of one process."""
+
+    def alone(self) -> AbstractContextManager[object]:
+        """While nobody else changes anything; nothing may be waited for meanwhile."""
+
+    def get(self, key: Hashable, default: Pair) -> Pair:
+        """What was put there last, or the default."""
+
+    def put(self, key: Hashable, value: Pair) -> None:
+        """Remember."""
+
+    def drop(self, key: Hashable) -> None:
+        """Forget."""
+
+
 class Recent(Generic[K, V]):
     """The entries that were written last, :data:`MAX_REMEMBERED` at most."""
 
     def __init__(self) -> None:
         self._entries: OrderedDict[K, V] = OrderedDict()
+
+    def alone(self) -> AbstractContextManager[object]:
+        """Nobody else has it."""
+        return nullcontext()
 
     def get(self, key: K, default: V) -> V:
         """What was put there last, or the default."""
@@ -81,21 +106,33 @@ class Recent(Generic[K, V]):
         self._entries.pop(key, None)
 
 
+def own_memory(_name: str) -> Memory:
+    """That of a limit which no other process shares."""
+    return Recent[Hashable, Pair]()
+
+
 class RequestLimit:
     """A bucket for each address, or for each user: it holds a minute's requests, and fills evenly.
 
     :param per_minute: requests; 0 for any number
     :param clock: seconds, monotonic
     :param who: whose requests they are, for the refusal
+    :param memory: where it remembers; None for one of its own
     """
 
     def __init__(
-        self, per_minute: int, clock: Callable[[], float] = time.monotonic, *, who: str = "this address"
+        self,
+        per_minute: int,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        who: str = "this address",
+        memory: Memory | None = None,
     ) -> None:
         self._per_minute = per_minute
         self._clock = clock
         self._who = who
-        self._empty_at: Recent[str, float] = Recent()  # when somebody's used requests will all be forgotten
+        # Of somebody: when the used requests will all be forgotten.
+        self._empty_at = memory or own_memory(who)
 
     def take(self, key: str) -> None:
         """Count a request of this address or user.
@@ -104,12 +141,13 @@ class RequestLimit:
         """
         if not self._per_minute:
             return
-        now = self._clock()
         each = _MINUTE / self._per_minute
-        until = max(now, self._empty_at.get(key, 0.0)) + each
-        if until - now > _MINUTE + 1e-6:
-            raise TooManyRequests(math.ceil(until - now - _MINUTE), self._who)
-        self._empty_at.put(key, until)
+        with self._empty_at.alone():
+            now = self._clock()
+            until = max(now, self._empty_at.get(key, (0, 0.0))[1]) + each
+            if until - now > _MINUTE + 1e-6:
+                raise TooManyRequests(math.ceil(until - now - _MINUTE), self._who)
+            self._empty_at.put(key, (0, until))
 
 
 class Lockout:
@@ -120,13 +158,21 @@ class Lockout:
     :param allowed: wrong passwords that cost nothing; 0 for any number
     :param longest: seconds to wait at most; after so long without another one they are forgotten
     :param clock: seconds, monotonic
+    :param memory: where it remembers; None for one of its own
     """
 
-    def __init__(self, allowed: int, longest: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        allowed: int,
+        longest: int,
+        clock: Callable[[], float] = time.monotonic,
+        memory: Memory | None = None,
+    ) -> None:
         self._allowed = allowed
         self._longest = longest
         self._clock = clock
-        self._failed: Recent[tuple[str, str], tuple[int, float]] = Recent()  # how many, and when the wait is over
+        # Of somebody: how many, and when the wait is over.
+        self._failed = memory or own_memory("sign-ins")
 
     def check(self, address: str, username: str) -> None:
         """Before a password is checked.
@@ -142,13 +188,15 @@ class Lockout:
         """It was wrong."""
         if not self._allowed:
             return
-        now = self._clock()
-        count, until = self._failed.get((address, username), (0, 0.0))
-        count = 1 if count and now > until + self._longest else count + 1
-        over = count - self._allowed
-        wait = min(self._longest, 2 ** min(over, 30)) if over >= 0 else 0
-        self._failed.put((address, username), (count, now + wait))
+        with self._failed.alone():
+            now = self._clock()
+            count, until = self._failed.get((address, username), (0, 0.0))
+            count = 1 if count and now > until + self._longest else count + 1
+            over = int(count) - self._allowed
+            wait = min(self._longest, 2 ** min(over, 30)) if over >= 0 else 0
+            self._failed.put((address, username), (count, now + wait))
 
     def succeeded(self, address: str, username: str) -> None:
         """It was right: all is forgotten."""
-        self._failed.drop((address, username))
+        with self._failed.alone():
+            self._failed.drop((address, username))

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from porthole.api.limits import Memory, own_memory
 from porthole.audit import Recorder
 from porthole.auth.authenticator import Authenticator
 from porthole.auth.policy import Policy
@@ -117,6 +118,8 @@ class Services:
     :ivar shares: the share links that work
     :ivar metrics: what is counted
     :ivar audit: what is recorded for good
+    :ivar is_draining: whether the whole service leaves new clients to another one
+    :ivar memory: where the limit of this name counts: ``addresses``, ``users`` or ``sign-ins``
     :ivar readiness: further checks for ``/readyz``: each returns what is missing, a sentence, or an empty text
     """
 
@@ -132,6 +135,8 @@ class Services:
     metrics: Metrics
     audit: Recorder
     readiness: Sequence[Callable[[], str]] = field(default=())
+    is_draining: Callable[[], bool] = field(default=lambda: False)
+    memory: Callable[[str], Memory] = field(default=own_memory)
 
     @property
     def secure_cookies(self) -> bool:

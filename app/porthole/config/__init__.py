@@ -5,10 +5,13 @@
 package reads a configuration file or keeps settings in a global.
 """
 
-from porthole.config.changes import changes
+from porthole.config.changes import changes, contents, kept
 from porthole.config.options import API_OPTS
 from porthole.config.reader import load
 from porthole.config.sample import sample
 from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Settings
 
-__all__ = ["API_OPTS", "AuthScheme", "ComputeSettings", "ConfigError", "Settings", "changes", "load", "sample"]
+__all__ = [
+    "API_OPTS", "AuthScheme", "ComputeSettings", "ConfigError", "Settings", "changes", "contents", "kept", "load",
+    "sample",
+]  # fmt: skip

@@ -40,11 +40,18 @@ DEFAULT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("state_path", default="/var/lib/porthole", help="Folder of the store. It is created when missing."),
     cfg.BoolOpt("debug", default=False, help="Log what is only of use when looking for an error."),
     cfg.IntOpt(
+        "workers",
+        default=0,
+        min=0,
+        max=128,
+        help="Processes that serve, each with sessions of its own; 0: one for each processor that the service may use.",
+    ),
+    cfg.IntOpt(
         "graceful_shutdown_timeout",
         default=3600,
         min=0,
-        help="Seconds for which sessions may go on after SIGUSR2, while another process takes the new ones; 0 ends "
-        "them at once.",
+        help="Seconds for which sessions may go on while others take the new ones: those of earlier workers after a "
+        "reload, and all of them after SIGUSR2; 0 ends them at once.",
     ),
 ]
 
@@ -230,7 +237,12 @@ PROXY_OPTS: list[cfg.Opt] = [
         "as long as its connection keeps up. QEMU sends one picture for one request, so a browser 100 ms away would "
         "see fewer than ten a second.",
     ),
-    cfg.IntOpt("max_sessions", default=5000, min=1, help="Sessions at once; further ones are refused with 503."),
+    cfg.IntOpt(
+        "max_sessions",
+        default=5000,
+        min=1,
+        help="Sessions at once, of all workers together; further ones are refused with 503.",
+    ),
 ]
 
 LIMITS_OPTS: list[cfg.Opt] = [
@@ -247,22 +259,21 @@ LIMITS_OPTS: list[cfg.Opt] = [
         "api_requests_per_user",
         default=0,
         min=0,
-        help="Requests of the HTTP API a minute by one user; further ones get 429. Each process counts its own. "
-        "0: any number.",
+        help="Requests of the HTTP API a minute by one user; further ones get 429. 0: any number.",
     ),
     cfg.IntOpt(
         "api_requests_per_address",
         default=0,
         min=0,
-        help="Requests of the HTTP API a minute from one address, signed in or not; further ones get 429. Each process "
-        "counts its own. 0: any number.",
+        help="Requests of the HTTP API a minute from one address, signed in or not; further ones get 429. 0: any "
+        "number.",
     ),
     cfg.IntOpt(
         "failed_sign_ins",
         default=10,
         min=0,
         help="Wrong passwords for a user name from one address; then it has to wait, twice as long after each further "
-        "one, and gets 429 meanwhile. Each process counts its own. 0: any number.",
+        "one, and gets 429 meanwhile. 0: any number.",
     ),
     cfg.IntOpt("lockout_time", default=900, min=1, help="Seconds that such a wait lasts at most."),
 ]

@@ -85,6 +85,7 @@ class _Reader:
             novnc_path=self._novnc_path(),
             state_path=self._path("DEFAULT", "state_path"),
             debug=self._bool("DEFAULT", "debug"),
+            workers=self._int("DEFAULT", "workers"),
             graceful_shutdown_timeout=self._int("DEFAULT", "graceful_shutdown_timeout"),
             vnc_enabled=self._bool("vnc", "enabled"),
             novncproxy_host=host,

@@ -65,6 +65,7 @@ class Settings:
     novnc_path: Path
     state_path: Path
     debug: bool
+    workers: int
     graceful_shutdown_timeout: int
     vnc_enabled: bool
     novncproxy_host: str

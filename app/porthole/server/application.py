@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from gunicorn.app.base import BaseApplication
 from gunicorn.glogging import Logger
 
-from porthole.config import Settings, changes
+from porthole.config import Settings
+from porthole.server.board import Board
 from porthole.server.listeners import Listeners
 from porthole.server.master import Master
+from porthole.server.metrics_folder import MetricsFolder
 from porthole.server.notify import Notifier
-from porthole.server.worker import GRACEFUL_TIMEOUT, ConsoleWorker, Service
+from porthole.server.remembered import FIRST_LOCK, TABLES, SharedMemory
+from porthole.server.sets import MAX_DRAINING, MAX_WORKERS
+from porthole.server.tools import Service
+from porthole.server.worker import GRACEFUL_TIMEOUT, ConsoleWorker
+from porthole.service import Process
 
-_SPARE = 1000
-"""Places for connections that are no console, and for those that come and go meanwhile."""
-
-log = structlog.get_logger("porthole.server")
+_OTHER_SETS = 4
+"""Of workers, beside those that drain: one that serves, one that starts, and some that have been told to end."""
 
 
 class JournalLogger(Logger):  # type: ignore[misc]
@@ -42,58 +44,60 @@ class ConsoleApplication(BaseApplication):  # type: ignore[misc]
     """gunicorn with our settings instead of its own files and arguments.
 
     :param settings: the configuration
-    :param build: makes the service; called in the worker, after the fork
+    :param build: makes the service; called in each worker, after the fork
     :param listeners: what it listens on
     :param reread: reads the configuration again, from where ``settings`` came from
-    :ivar settings: what the next worker is made with
+    :param check: reads the files that a configuration names, so that a reload is refused when one is wrong
+    :ivar settings: what the first workers are made with
+    :ivar board: what master and workers share
+    :ivar metrics_folder: where the workers count
+    :ivar memories: where the limits of requests count, by their names
     """
 
     def __init__(
         self,
         settings: Settings,
-        build: Callable[[Settings], Service],
+        build: Callable[[Settings, Process], Service],
         *,
         listeners: Listeners,
         reread: Callable[[], Settings],
+        check: Callable[[Settings], None],
     ) -> None:
         self.settings = settings
+        self.build = build
         self.listeners = listeners
         self.reread = reread
-        self._build = build
+        self.check = check
+        self.board = Board((MAX_DRAINING + _OTHER_SETS) * MAX_WORKERS)
+        self.metrics_folder = MetricsFolder(self.board)
+        self.memories = {name: SharedMemory(self.board, FIRST_LOCK + n) for n, name in enumerate(TABLES)}
         super().__init__()
 
     def load_config(self) -> None:
         """Set gunicorn's options."""
-        settings = self.settings
         options: dict[str, Any] = {
             "worker_class": ConsoleWorker,
-            "workers": 1,
-            # Connections above our own limit are taken too, to be refused in words.
-            "worker_connections": settings.max_sessions + _SPARE,
             "graceful_timeout": GRACEFUL_TIMEOUT,
             "logger_class": JournalLogger,
             "proc_name": "porthole",
             "control_socket_disable": True,
+            "pre_fork": _equip,
         }
-        if settings.cert:
-            options |= {"certfile": str(settings.cert), "keyfile": str(settings.key or settings.cert)}
         for name, value in options.items():
             self.cfg.set(name, value)
 
     def load(self) -> Service:
-        """The application of a worker."""
-        return self._build(self.settings)
+        """Not called: each worker makes its service with its set's settings."""
+        raise NotImplementedError
 
     def run(self) -> None:
         """Serve until a signal ends it."""
-        Master(self, Notifier.from_environment()).run()
+        try:
+            Master(self, Notifier.from_environment()).run()
+        finally:
+            self.metrics_folder.remove()
 
-    def take_computes(self) -> None:
-        """Read the configuration again, and keep its list of computes; nothing else of it counts before a restart.
 
-        :raises ConfigError: it cannot be used; then nothing has changed
-        """
-        new = self.reread()
-        if options := changes(self.settings, new):
-            log.warning("changed options need a restart", options=options)
-        self.settings = dataclasses.replace(self.settings, computes=new.computes)
+def _equip(master: Master, worker: ConsoleWorker) -> None:
+    """gunicorn's hook takes a plain function of two arguments."""
+    master.equip(worker)

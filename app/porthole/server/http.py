@@ -15,6 +15,7 @@ from porthole.proxy.buffers import ReadBuffers
 from porthole.proxy.connections import Connections
 from porthole.proxy.forwarded import TrustedProxies
 from porthole.proxy.gate import Gate
+from porthole.server.evenness import PAUSE, Turn
 
 MAX_CONNECTIONS = 900
 """Connections that are no console: requests being waited for, read and answered. Beyond, one of the address with the
@@ -49,7 +50,11 @@ class HttpServer(PyWSGIServer):  # type: ignore[misc]
 
     :param connections: those that carry HTTP
     :param request_timeout: seconds a client has for each request
+    :ivar turn: which of the workers that wait at the same socket takes the next client; None: this is the only one
     """
+
+    turn: Turn | None = None
+    _turn_over = 0.0  # until when the next client is left to others, in the loop's time; 0: it is not
 
     def __init__(
         self, listener: Any, application: Any, *, connections: Connections, request_timeout: float, **kwargs: Any
@@ -67,6 +72,39 @@ class HttpServer(PyWSGIServer):  # type: ignore[misc]
         """Handle a connection, which is one of :attr:`connections` until it is a console's."""
         with self.connections.carrying(client_socket, _host(address)):
             super().handle(client_socket, address)
+
+    def do_handle(self, *args: Any) -> None:
+        """Handle a connection that was taken."""
+        if self.turn is not None:
+            self.turn.opened()
+        super().do_handle(*args)
+
+    def do_close(self, sock: socket.socket, *args: Any) -> None:
+        """A connection is over."""
+        if self.turn is not None:
+            self.turn.closed()
+        super().do_close(sock, *args)
+
+    def _do_read(self) -> None:
+        """A client waits (:class:`gevent.baseserver.BaseServer`): take it, or leave it to the others for a moment."""
+        if self.turn is None or not self.turn.others_first():
+            self._turn_over = 0.0
+            super()._do_read()
+            return
+        now = self.loop.now()
+        self._turn_over = self._turn_over or now + PAUSE
+        # A watcher that goes on would fire again and again.
+        self.stop_accepting()
+        self._timer = self.loop.timer(max(0.0, self._turn_over - now))
+        self._timer.start(self._take_what_is_left)
+
+    def _take_what_is_left(self) -> None:
+        """The others had their moment; a client that still waits is taken."""
+        self._turn_over = 0.0
+        if self.started:
+            super()._do_read()
+        if self.started:
+            self.start_accepting()
 
     def accept_waiting(self) -> None:
         """Take the connections that the kernel has waiting, all of them now."""

@@ -1,38 +1,35 @@
-"""The worker: gunicorn's gevent worker with a life of our own: prepare, serve, perhaps drain, stop."""
+"""The worker: gunicorn's gevent worker with a life of our own: prepare, wait, serve, perhaps drain, stop."""
 
 from __future__ import annotations
 
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gevent
 import structlog
-from gevent import socket
 from gevent.event import Event
 from gevent.hub import get_hub
-from gevent.pool import Pool
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.wsgi import base_environ
 from gunicorn.workers.ggevent import GeventPyWSGIWorker
 
-from porthole.config import ComputeSettings, ConfigError
-from porthole.metrics import Metrics
-from porthole.proxy.connections import Connections
-from porthole.proxy.handler import ConsoleHandler
-from porthole.server.certificate import Certificate, Loaded
-from porthole.server.http import MAX_CONNECTIONS, Application, ConsoleServer
-from porthole.server.listeners import BACKLOG, prefer_the_newest
-from porthole.server.metrics import MetricsServer
-from porthole.server.page import Page
+from porthole import log as logging
+from porthole.config import ConfigError
+from porthole.metrics import share
+from porthole.server.board import Drain, Slot
+from porthole.server.places import SharedPlaces
+from porthole.server.serving import Serving
+from porthole.server.tools import Service, Tools
+from porthole.service import Process
+
+if TYPE_CHECKING:
+    from porthole.server.application import ConsoleApplication
 
 GRACEFUL_TIMEOUT = 15
 """Seconds that requests have to end when the service is stopped; sessions are told at once."""
-
-HANDOVER_TIME = 0.5
-"""Seconds for which a draining service goes on accepting what was on its way to it, while new clients go elsewhere."""
 
 TICK = 1.0
 """Seconds between signs of life for the master."""
@@ -40,38 +37,20 @@ TICK = 1.0
 log = structlog.get_logger("porthole.server")
 
 
-class Service(Application, Protocol):
-    """The wired service (:class:`porthole.service.Service`)."""
-
-    metrics: Metrics
-
-    @property
-    def sessions(self) -> int:
-        """How many consoles are open."""
-
-    def computes(self) -> dict[str, bool]:
-        """Whether each compute can be reached, by name."""
-
-    def wait_until_asked(self, timeout: float) -> bool:
-        """Wait until each compute has been asked once, for so many seconds at most."""
-
-    def exposition(self) -> bytes:
-        """The metrics in Prometheus' text format."""
-
-    def take_computes(self, computes: tuple[ComputeSettings, ...]) -> None:
-        """Work with these computes from now on."""
-
-    def stop(self) -> None:
-        """End all sessions and stop what runs in the background."""
-
-
 class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
     """gunicorn's pywsgi worker, with these signals, which the master sends:
 
-    - SIGHUP: look at the page, whether the list of computes and the certificate are to be read again
-    - SIGUSR2: look at the page, whether to drain: leave new clients to others, and end when the sessions have
+    - SIGHUP: look at the slot, whether the list of computes and the certificate are to be read again
+    - SIGUSR2: look at slot and board, whether to begin to take clients, or to drain: to leave new ones to others, and
+      end when the sessions have
     - SIGTERM, SIGINT, SIGQUIT: end now; sessions are told with a reason
+
+    :ivar tools: what it shares with others; set by the master before the fork
     """
+
+    app: ConsoleApplication
+    tools: Tools
+    wsgi: Service
 
     # What is left out keeps the master's handler, which does nothing here, until ours is set: no signal kills it.
     SIGNALS: ClassVar[list[signal.Signals]] = [
@@ -80,11 +59,13 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.page = Page()
         self._wake: Event | None = None
-        self._servers: Sequence[ConsoleServer] = ()
-        self._metrics: MetricsServer | None = None
-        self._certificate: Certificate | None = None
+        self._serving: Serving | None = None
+
+    @property
+    def slot(self) -> Slot:
+        """This worker's part of the board."""
+        return self.tools.slot
 
     # --- signals
 
@@ -111,123 +92,118 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
 
     # --- its life
 
+    def load_wsgi(self) -> None:
+        """Make the service, with the settings of this worker's set."""
+        try:
+            self.wsgi = self._make()
+        except Exception:
+            log.exception("the worker cannot be made")
+            sys.exit(Arbiter.WORKER_BOOT_ERROR)
+
+    def _make(self) -> Service:
+        tools, settings = self.tools, self.tools.workers.settings
+        logging.configure(settings.debug)
+        share(tools.metrics_folder.path, tools.name)
+        return self.app.build(
+            settings,
+            Process(
+                name=tools.name,
+                places=SharedPlaces(tools.board, tools.slot, settings.max_sessions),
+                is_first=tools.index == 0,
+                is_draining=lambda: tools.slot.drain == Drain.FOR_ANOTHER_SERVICE,
+                lost=tools.lost,
+                metrics_folder=tools.metrics_folder.path,
+                memory=lambda name: self.app.memories[name],
+            ),
+        )
+
     def run(self) -> None:
         """Serve until a signal ends it."""
         get_hub().print_exception = log_unhandled  # type: ignore[assignment, method-assign]
-        service: Service = self.wsgi
-        connections = Connections(MAX_CONNECTIONS)
         try:
-            self._prepare(service)
-            if self.alive:
-                self._listen(service, connections)
+            self._ask_computes()
+            if self._goes_on:
+                self._serving = self._begin()
         except Exception:
             log.exception("the worker cannot serve")
             sys.exit(Arbiter.WORKER_BOOT_ERROR)
-        self._stay(lambda: not self.alive or bool(self.page.drain), self._reload_if_wanted)
-        if self.alive:
-            self._drain(connections)
-        self._stop(service, connections)
+        if self._serving is not None:
+            self._stay(lambda: not self._goes_on, self._reload_if_wanted)
+            if self.alive:
+                self._drain(self._serving)
+        self._stop()
+        self.slot.done = 1
 
-    def _prepare(self, service: Service) -> None:
-        """Ask the computes first: until it knows their instances it would show an empty list."""
-        asked = gevent.spawn(service.wait_until_asked, 2 * service.settings.libvirt_call_timeout + 1)
+    @property
+    def _goes_on(self) -> bool:
+        """Whether it is neither to end nor to drain."""
+        return self.alive and not self.slot.drain
+
+    def _ask_computes(self) -> None:
+        """Until it knows their instances it would show an empty list."""
+        asked = gevent.spawn(self.wsgi.wait_until_asked, 2 * self.wsgi.settings.libvirt_call_timeout + 1)
         asked.link(self._wake_up)
-        self._stay(lambda: not self.alive or asked.ready())
+        self._stay(lambda: not self._goes_on or asked.ready())
         asked.kill(block=False)
 
-    def _listen(self, service: Service, connections: Connections) -> None:
-        """Begin to serve, and make sure that it does.
+    def _begin(self) -> Serving:
+        """Make and try all that is needed, and begin to take clients when it is this set's turn.
 
         :raises OSError: the address is not free any more
-        :raises RuntimeError: it does not answer
+        :raises RuntimeError: it does not answer itself
+        :raises Refused: the files of the certificate cannot be used
         """
-        environ = {**base_environ(self.cfg), "wsgi.multithread": True}
-        self._servers = [
-            ConsoleServer(
-                listener, service, connections=connections, spawn=Pool(self.worker_connections), log=self.log,
-                handler_class=ConsoleHandler, environ=environ,
-            )
-            for listener in self.sockets
-        ]  # fmt: skip
-        self._use_certificate(service)
-        for server in self._servers:
-            server.ask_itself()
-        metrics = self.app.listeners.metrics
-        if metrics is not None:
-            # Detached, as gunicorn does with the others: this process has one descriptor of it, which can be closed.
-            listener = socket.socket(metrics.FAMILY, socket.SOCK_STREAM, fileno=metrics.sock.detach())
-            self._metrics = MetricsServer(listener, service.exposition, service.settings.request_timeout)
-        for server in (*self._servers, *([self._metrics] if self._metrics else [])):
-            server.socket.listen(BACKLOG)
-            prefer_the_newest(server.socket)
-            server.start()
-        self.page.answers = 1
-
-    def _use_certificate(self, service: Service) -> None:
-        """Begin to speak TLS, and go on with each certificate that takes the place of this one.
-
-        :raises Refused: the files cannot be used
-        """
-        settings = service.settings
-        if settings.cert is None:
-            return
-        self._certificate = Certificate(settings.cert, settings.key or settings.cert, service.metrics, self._take)
-        self._take(self._certificate.start())
-        gevent.spawn(self._certificate.follow)  # until the process ends
-
-    def _take(self, loaded: Loaded) -> None:
-        for server in self._servers:
-            server.take_context(loaded.context, self_signed=loaded.self_signed)
+        listeners = self.app.listeners
+        serving = Serving(
+            self.wsgi, self.tools, self.sockets, listeners.metrics, log=self.log, environ=base_environ(self.cfg)
+        )
+        serving.ask_themselves()
+        self.slot.ready = 1
+        # Workers that serve already may have other keys: they have to stop first.
+        self._stay(lambda: not self._goes_on or self.tools.board.serving == self.slot.set_number)
+        if self._goes_on:
+            serving.accept()
+        return serving
 
     def _reload_if_wanted(self) -> None:
-        wanted = self.page.reloads_wanted
-        if self.page.reloads == wanted:
+        wanted = self.slot.reloads_wanted
+        if self.slot.reloads == wanted:
             return
         try:
             self.wsgi.take_computes(self.app.reread().computes)
         except ConfigError as error:  # it was good a moment ago, when the master read it
             log.error("configuration not taken over", why=str(error))
-        if self._certificate is not None:
-            self._certificate.look(now=True)
-        self.page.reloads = wanted
+        if self._serving is not None:
+            self._serving.look_at_certificate()
+        self.slot.reloads = wanted
 
-    def _drain(self, connections: Connections) -> None:
+    def _drain(self, serving: Serving) -> None:
         """Leave new clients to others, and wait until requests and sessions have ended, or their time has."""
-        limit = self.app.settings.graceful_shutdown_timeout
-        end = time.monotonic() + limit
-        log.info("draining", sessions=self.wsgi.sessions, seconds=limit)
-        handover = gevent.spawn(self._hand_over, connections)
-        self._stay(lambda: not self.alive or (handover.ready() and (self._idle or time.monotonic() >= end)))
-        handover.kill()
+        seconds = max(0, self.slot.deadline - int(time.monotonic()))
+        log.info("draining", sessions=self.wsgi.sessions, seconds=seconds)
+        if self.slot.drain == Drain.FOR_THE_NEXT_SET:
+            leaving = gevent.spawn(serving.leave_to_workers)
+        else:
+            leaving = gevent.spawn(serving.leave_to_another_service)
+        leaving.link(self._wake_up)
+        self._stay(
+            lambda: not self.alive or (leaving.ready() and (serving.is_idle or time.monotonic() >= self.slot.deadline))
+        )
+        leaving.kill()
         log.info("drained", sessions=self.wsgi.sessions)
 
-    def _hand_over(self, connections: Connections) -> None:
-        if self._metrics is not None:
-            self._metrics.close()
-        connections.drain()
-        gevent.sleep(HANDOVER_TIME)
-        for server in self._servers:
-            server.accept_waiting()
-            server.close()
-
-    def _stop(self, service: Service, connections: Connections) -> None:
+    def _stop(self) -> None:
         """Tell the browsers, and give requests and sessions a moment to end."""
-        for server in (*self._servers, *([self._metrics] if self._metrics else [])):
-            server.close()
-        connections.close_idle()
-        stopping = gevent.spawn(service.stop)
+        serving = self._serving
+        if serving is not None:
+            serving.close()
+        stopping = gevent.spawn(self.wsgi.stop)
         stopping.link(self._wake_up)
         end = time.monotonic() + self.cfg.graceful_timeout
-        self._stay(lambda: (stopping.ready() and self._idle) or time.monotonic() >= end)
-        if not self._idle:
+        self._stay(lambda: (stopping.ready() and (serving is None or serving.is_idle)) or time.monotonic() >= end)
+        if serving is not None and not serving.is_idle:
             log.warning("requests were cut off")
-            for server in self._servers:
-                server.stop(timeout=1)
-
-    @property
-    def _idle(self) -> bool:
-        """Whether no request is being answered and no session is open."""
-        return all(server.pool.free_count() == server.pool.size for server in self._servers)
+            serving.cut_off()
 
     def _stay(self, until: Callable[[], bool], each: Callable[[], None] = lambda: None) -> None:
         """Show signs of life until something is so."""
@@ -241,9 +217,10 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
             wake.clear()
 
     def _tell(self) -> None:
-        computes = self.wsgi.computes()
-        self.page.sessions = self.wsgi.sessions
-        self.page.computes, self.page.reachable = len(computes), sum(computes.values())
+        computes, slot = self.wsgi.computes(), self.slot
+        slot.seen = int(time.monotonic())
+        slot.sessions = self.wsgi.sessions
+        slot.computes, slot.reachable = len(computes), sum(computes.values())
 
 
 def log_unhandled(_context: object, kind: Any, error: Any, traceback: Any) -> None:

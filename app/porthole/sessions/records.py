@@ -79,13 +79,20 @@ class Records:
     :param token_uses: how many sessions a token opens; 0 for any number
     :param limits: how many sessions there may be
     :param lifetime: how long one lasts
-    :ivar worker: a name of this process, random
+    :param worker: a name of this process, random, like no other's; None for a new one
     """
 
-    def __init__(self, table: SessionTable, token_uses: int, limits: SessionLimits, lifetime: Lifetime) -> None:
+    def __init__(
+        self,
+        table: SessionTable,
+        token_uses: int,
+        limits: SessionLimits,
+        lifetime: Lifetime,
+        worker: str | None = None,
+    ) -> None:
         self.table = table
         self.lifetime = lifetime
-        self.worker = secrets.token_hex(8)
+        self.worker = worker or secrets.token_hex(8)
         self._token_uses = token_uses
         self._limits = limits
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import Protocol
 
 import structlog
 from gevent.event import Event
@@ -30,21 +31,51 @@ MAX_ORDERS = 100
 log = structlog.get_logger("porthole.sessions")
 
 
-class Sessions:
-    """The live sessions, and the places for those to come.
+class Places(Protocol):
+    """Places for sessions, those being admitted included."""
 
-    :param limit: sessions at once, those being admitted included
+    def take(self) -> bool:
+        """Take a place; False when there is none."""
+
+    def give(self) -> None:
+        """Give one back."""
+
+
+class OwnPlaces:
+    """Those of a process that shares them with no other.
+
+    :param limit: how many there are
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._free = limit
+
+    def take(self) -> bool:
+        """Take a place; False when there is none."""
+        if not self._free:
+            return False
+        self._free -= 1
+        return True
+
+    def give(self) -> None:
+        """Give one back."""
+        self._free += 1
+
+
+class Sessions:
+    """The live sessions of this process.
+
+    :param places: for them and those to come
     :param metrics: where sessions and their bytes are counted
     :param records: where they are on record, with those of other processes
     :param audit: where their starts and ends are recorded for good
     """
 
-    def __init__(self, limit: int, metrics: Metrics, records: Records, audit: Recorder) -> None:
+    def __init__(self, places: Places, metrics: Metrics, records: Records, audit: Recorder) -> None:
         self.records = records
         self.audit = audit
-        self._limit = limit
+        self._places = places
         self._metrics = metrics
-        self._places = 0
         self._live: dict[str, Session] = {}  # by their connections' names
         self._carriers: dict[str, str] = {}  # by their sessions' ids: the connection that came last
         self._orders: dict[str, tuple[int, str]] = {}  # of connections that are not here, or not yet
@@ -64,13 +95,12 @@ class Sessions:
         """
         if self._stopping:
             raise ServiceStopping
-        if self._places >= self._limit:
+        if not self._places.take():
             raise TooManySessions
-        self._places += 1
 
     def release(self) -> None:
         """Give back a place whose session did not come about."""
-        self._places -= 1
+        self._places.give()
 
     def add(self, session: Session) -> None:
         """A session has begun, in a place that was reserved. Another connection that carries it is cut."""
@@ -95,7 +125,7 @@ class Sessions:
             del self._carriers[record.session_id]
         if not self._live:
             self._nobody.set()
-        self._places -= 1
+        self._places.give()
         to_client, to_target = session.relayed
         ended = ended or _untold(session)
         code = ended.code

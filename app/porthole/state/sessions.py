@@ -186,6 +186,20 @@ class SessionTable:
         row = _parameters(one, self._database.now(), reason)
         self._database.run(lambda connection: connection.execute(query, row).rowcount)
 
+    def abandon(self, workers: Sequence[str], reason: str) -> int:
+        """The connections of these processes broke, for they were killed: as :meth:`leave`, for all of them.
+
+        :returns: how many there were
+        """
+        query = (
+            "UPDATE sessions SET seen = :now, away_since = :now, "
+            "ended = iif(resume_hash IS NULL, :now, NULL), reason = :reason "
+            "WHERE worker = :worker AND ended IS NULL AND away_since IS NULL"
+        )
+        now = self._database.now()
+        rows = [{"worker": worker, "now": now, "reason": reason} for worker in workers]
+        return self._database.write(lambda connection: connection.executemany(query, rows).rowcount)
+
     def close(self, one: Traffic, reason: str) -> None:
         """A connection ended, and its session with it; the reason of an end that is on record already stays."""
         query = (

@@ -34,7 +34,7 @@ from porthole.proxy.origin import OriginPolicy
 from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.sessions.admission import Admission
 from porthole.sessions.records import Lifetime, Records
-from porthole.sessions.registry import Sessions
+from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.state.sessions import SessionTable
 from porthole.state.shares import ShareTable
 from porthole.state.sqlite import SqliteStore
@@ -174,6 +174,7 @@ class Api:
     readiness: list[str]
     records: Records
     audited: Audited
+    draining: list[bool]
 
     def token(self, instance: Instance = WEB, user: str = "bob") -> str:
         """A good console token."""
@@ -227,7 +228,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         find_principal=authenticator.lookup,
         policy=policy,
         instances=computes,
-        sessions=Sessions(10, metrics, records, audited.recorder),
+        sessions=Sessions(OwnPlaces(10), metrics, records, audited.recorder),
         origins=OriginPolicy(BASE_URL, ()),
         connect_timeout=1.0,
         vnc_tls=None,
@@ -235,6 +236,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         code_of=code_of,
     )
     readiness: list[str] = []
+    draining: list[bool] = []
     services = Services(
         settings=settings,
         authenticator=authenticator,
@@ -248,10 +250,11 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         metrics=metrics,
         audit=audited.recorder,
         readiness=[lambda: " ".join(readiness)],
+        is_draining=lambda: any(draining),
     )
     yield Api(
         create_app(services).test_client(), computes, console_auth, store, metrics, settings, clock, users, roles,
-        readiness, records, audited,
+        readiness, records, audited, draining,
     )  # fmt: skip
     audited.recorder.close()
     authenticator.close()

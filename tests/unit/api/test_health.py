@@ -28,6 +28,16 @@ def test_one_compute_that_is_down_does_not_take_the_service_away(api: Api) -> No
     assert api.client.get("/readyz").status_code == 200
 
 
+def test_while_the_whole_service_drains_it_says_so_in_a_word(api: Api) -> None:
+    api.draining.append(True)
+    response = api.client.get("/readyz")
+
+    assert response.status_code == 503
+    assert response.get_json()["status"] == "draining"
+    assert response.get_json()["reasons"] == ["This process only keeps its sessions. Another one takes new clients."]
+    assert api.client.get("/healthz").status_code == 200
+
+
 def test_it_says_why_it_is_not_ready_and_names_nobody(api: Api) -> None:
     api.computes.down |= {"compute-a", "compute-b"}
     api.readiness.append("The service is being stopped.")

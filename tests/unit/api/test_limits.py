@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
+
 import pytest
 
-from porthole.api.limits import MAX_REMEMBERED, LockedOut, Lockout, RequestLimit, TooManyRequests
+from porthole.api.limits import MAX_REMEMBERED, LockedOut, Lockout, Pair, Recent, RequestLimit, TooManyRequests
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -52,10 +54,11 @@ class TestRequests:
             limit.take(HERE)
 
     def test_addresses_without_end_do_not_fill_the_memory(self, clock: Clock) -> None:
-        limit = RequestLimit(1, clock)
+        memory: Recent[Hashable, Pair] = Recent()
+        limit = RequestLimit(1, clock, memory=memory)
         for number in range(MAX_REMEMBERED + 100):
             limit.take(str(number))
-        assert len(limit._empty_at._entries) == MAX_REMEMBERED
+        assert len(memory._entries) == MAX_REMEMBERED
 
 
 class TestLockout:
@@ -94,14 +97,16 @@ class TestLockout:
         lockout.check(HERE, "ann")
 
     def test_0_is_no_limit(self, clock: Clock) -> None:
-        lockout = Lockout(0, 60, clock)
+        memory: Recent[Hashable, Pair] = Recent()
+        lockout = Lockout(0, 60, clock, memory)
         for _ in range(1000):
             lockout.failed(HERE, "ann")
         lockout.check(HERE, "ann")
-        assert not lockout._failed._entries
+        assert not memory._entries
 
     def test_names_without_end_do_not_fill_the_memory(self, clock: Clock) -> None:
-        lockout = Lockout(1, 60, clock)
+        memory: Recent[Hashable, Pair] = Recent()
+        lockout = Lockout(1, 60, clock, memory)
         for number in range(MAX_REMEMBERED + 100):
             lockout.failed(HERE, str(number))
-        assert len(lockout._failed._entries) == MAX_REMEMBERED
+        assert len(memory._entries) == MAX_REMEMBERED

@@ -33,7 +33,7 @@ from porthole.proxy.rfb.policy import SecurityPolicy
 from porthole.proxy.upgrade import resume_hash
 from porthole.sessions.admission import Admission, Described
 from porthole.sessions.records import Lifetime, Records
-from porthole.sessions.registry import Sessions
+from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.session import Session
 from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
@@ -131,7 +131,7 @@ class World:
         self.table = SessionTable(self.store, 60)
         self.records = Records(self.table, token_uses, SessionLimits(), Lifetime())
         self.audited = Audited(folder)
-        self.sessions = Sessions(2, self.metrics, self.records, self.audited.recorder)
+        self.sessions = Sessions(OwnPlaces(2), self.metrics, self.records, self.audited.recorder)
         self.principal: Principal | None = Principal("max", "p", frozenset({Role.MEMBER}))
         self.issued = self.console_auth.authorize(instance_id=ID, console_type="novnc", user_id="max", project_id="p")
         self.admission = self.make()

@@ -28,7 +28,7 @@ from porthole.proxy.rfb.wire import SecurityType, Version
 from porthole.proxy.target import Target
 from porthole.sessions import session as session_module
 from porthole.sessions.records import Lifetime, Recorded, Records
-from porthole.sessions.registry import Sessions
+from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.session import Session
 from porthole.state.database import StoreUnavailable
 from porthole.state.sessions import SessionTable
@@ -105,7 +105,7 @@ def audited(tmp_path: Path) -> Iterator[Audited]:
 def sessions(metrics: Metrics, audited: Audited, tmp_path: Path) -> Iterator[Sessions]:
     store = SqliteStore(tmp_path / "store")
     records = Records(SessionTable(store, 60), 1, SessionLimits(), Lifetime())
-    yield Sessions(2, metrics, records, audited.recorder)
+    yield Sessions(OwnPlaces(2), metrics, records, audited.recorder)
     store.close()
 
 

@@ -15,6 +15,7 @@ from porthole.compute.model import PowerState
 from porthole.consoleauth.errors import TokenInvalid, TokenMissing, TokenUsed
 from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode, OriginRefused
+from porthole.sessions.registry import OwnPlaces
 from porthole.sessions.session import Session
 from tests.unit.sessions.test_admission import ID, World
 
@@ -168,7 +169,7 @@ def test_of_many_that_use_a_token_at_once_one_is_started_and_the_others_are_refu
         except Exception:
             return None
 
-    world.sessions._limit = 100
+    world.sessions._places = OwnPlaces(100)
     attempts = [gevent.spawn(attempt) for _ in range(20)]
     gevent.joinall(attempts, timeout=30)
     (session,) = [attempt.value for attempt in attempts if attempt.value is not None]

@@ -17,7 +17,7 @@ from porthole.auth.principal import Principal, Role
 from porthole.compute.model import Instance, Listing
 from porthole.metrics import Metrics
 from porthole.sessions.records import Lifetime, Recorded, Records
-from porthole.sessions.registry import Sessions
+from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.watch import Watch
 from porthole.state.rows import Carrier, Traffic
 from porthole.state.sessions import SessionTable
@@ -39,7 +39,7 @@ class World:
         self.store = SqliteStore(path)
         self.table = SessionTable(self.store, 60)
         self.records = Records(self.table, 0, SessionLimits(), Lifetime())
-        self.sessions = Sessions(10, Metrics(), self.records, Recorder(None))
+        self.sessions = Sessions(OwnPlaces(10), Metrics(), self.records, Recorder(None))
         self.users: dict[str, Principal] = {"max": MEMBER, "eve": dataclasses.replace(MEMBER, user_id="eve")}
         self.asked: list[str] = []
         self.instances: tuple[Instance, ...] = (INSTANCE,)

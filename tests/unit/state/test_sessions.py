@@ -205,6 +205,29 @@ class TestGoingOn:
         assert world.table.get("s1") is None
         assert world.table.listing() == []
 
+    def test_when_its_process_was_killed_it_waits_from_the_moment_at_which_that_is_known(self, world: World) -> None:
+        limits = SessionLimits(per_user=2)
+        for token in ("t1", "t2", "t3"):
+            world.issue(token)
+        world.begin("t1")
+        world.begin("t2", resume_hash=None)
+        assert world.begin("t3", limits=limits) is Verdict.USER
+        assert world.elsewhere.abandon(["other", "w1"], "killed") == 2
+        assert world.table.find("t1", HASH) is not None, "its browser goes on"
+        assert [row.session_id for row in world.table.listing()] == ["s1"], "the other one has no secret, and has ended"
+        assert world.begin("t3", limits=limits) is Verdict.GOOD, "neither counts any more"
+        world.clock.now += TTL
+        assert world.table.find("t1", HASH) is None
+
+    def test_a_killed_process_has_nothing_to_do_with_what_another_one_carries_now(self, world: World) -> None:
+        world.issue()
+        world.begin()
+        assert world.elsewhere.resume("s1", Carrier("w2", "c9"), "192.0.2.9", 4005, "taken over")
+        assert world.elsewhere.abandon(["w1"], "killed") == 0
+        row = world.table.get("s1")
+        assert row is not None
+        assert row.away_since is None
+
     def test_not_without_a_secret(self, world: World) -> None:
         world.issue()
         world.begin(resume_hash=None)
