@@ -115,7 +115,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("proxy.relay.OPENING_TIMEOUT", "s", "For the browser's part of the opening of RFB."),
         Limit("proxy.buffers.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
         Limit(
-            "proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied: in a pipe, between plain sockets."
+            "proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied, through a pipe."
         ),
         Limit("proxy.buffers.MAX_PIPES", "", "Pipes of a process; beyond it its sessions copy."),
         Limit("proxy.buffers.CLIENT_CHUNK", "bytes", "Read at once from the browser, and held for a slow VNC server."),
