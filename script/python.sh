@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by script/lab and script/test.
+# Sourced by script/lab, script/test and script/bench.
 
 # find_python NAME: prints the path of a Python of 3.11 or later, Debian's own first. As root it installs one when there is
 # none; NAME is who says so.

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-TYPED = ("app/porthole", "roles", "script", "tests")
+TYPED = ("app/porthole", "bench", "roles", "script", "tests")
 SHELL_FOLDERS = ("script", "vagrant", ".ci")
 
 
