@@ -14,10 +14,10 @@ CHUNK = 64 * 1024
 CLIENT_CHUNK = 16 * 1024
 """The same for the browser. Its frames may be tiny, and nobody else gets a turn while those of one read are parsed."""
 
-PIPE_SIZE = 256 * 1024
+PIPE_SIZE = 512 * 1024
 """Bytes of a pipe: what moves at once without being copied, and the most of it that waits for a slow browser."""
 
-MAX_PIPES = 128
+MAX_PIPES = 64
 """Pipes of a process; while all are in use its other sessions copy. Two descriptors each, and 32 MiB when all are full:
 Linux gives an ordinary user 64 MiB (pipe(7), pipe-user-pages-soft)."""
 
