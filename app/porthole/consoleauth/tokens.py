@@ -162,10 +162,17 @@ class ConsoleAuth:
         :raises TokenExpired: its time is over
         :raises TokenInvalid: it was revoked, or this store has never seen it
         """
-        if claims.expires <= int(self._clock()):
-            raise TokenExpired(claims.instance_id, shared=bool(claims.share_uses))
+        self.check_expiry(claims)
         if not self._store.is_token_live(**asdict(claims)):
             raise TokenInvalid
+
+    def check_expiry(self, claims: Claims) -> None:
+        """Whether its time is not over; that it is on record is for whoever uses it to see.
+
+        :raises TokenExpired: it is
+        """
+        if claims.expires <= int(self._clock()):
+            raise TokenExpired(claims.instance_id, shared=bool(claims.share_uses))
 
     def _verify(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_LENGTH or not token.isascii():

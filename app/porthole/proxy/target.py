@@ -97,7 +97,7 @@ def _connected(address: Address, timeout: float) -> socket:
         with gevent.Timeout(timeout, TimeoutError("timed out")):
             if isinstance(address, SocketAddress):
                 return _connected_to_socket(address.path)
-            target = create_connection((address.host, address.port), timeout=timeout)
+            target = _connected_to_port(address.host, address.port, timeout)
     except PermissionError as error:
         what = ": the user of this service may not open it" if isinstance(address, SocketAddress) else ""
         raise TargetUnreachable(f"{address}: {error}{what}") from None
@@ -106,6 +106,22 @@ def _connected(address: Address, timeout: float) -> socket:
     target.setsockopt(stdlib_socket.SOL_SOCKET, stdlib_socket.SO_KEEPALIVE, 1)
     for option, value in _KEEPALIVE.items():
         target.setsockopt(stdlib_socket.IPPROTO_TCP, option, value)
+    return target
+
+
+def _connected_to_port(host: str, port: int, timeout: float) -> socket:
+    """Connect to a TCP port; only a name is looked up, which takes a thread."""
+    try:
+        version = ipaddress.ip_address(host).version
+    except ValueError:
+        return create_connection((host, port), timeout=timeout)
+    target = socket(stdlib_socket.AF_INET6 if version == 6 else stdlib_socket.AF_INET, stdlib_socket.SOCK_STREAM)  # noqa: PLR2004 - IPv6
+    try:
+        target.settimeout(timeout)
+        target.connect((host, port))
+    except BaseException:
+        target.close()
+        raise
     return target
 
 

@@ -163,11 +163,11 @@ class Admission:
         self._console_auth.check_kind(claims)
         row = self._records.find(claims, resume_hash)
         if row is None:
-            self._console_auth.check_claims(claims)
-        for action in needed(claims):
-            self._policy.enforce(self._principal(claims), action)
-        if row is None:
+            self._console_auth.check_expiry(claims)
             self._records.check(claims, client)
+        principal = self._principal(claims)
+        for action in needed(claims):
+            self._policy.enforce(principal, action)
         return claims, row
 
     def _principal(self, claims: Claims) -> Principal:
@@ -191,8 +191,9 @@ class Admission:
             return self._policy.may(self._principal(claims), Action.SHOW_INSTANCE, instance)
 
         info = self._instances.connect_info(claims.instance_id, may_see, with_password=with_password)
+        principal = self._principal(claims)  # as it is after the wait
         for action in needed(claims):
-            self._policy.enforce(self._principal(claims), action, info.instance)
+            self._policy.enforce(principal, action, info.instance)
         return info
 
     def _connect(self, claims: Claims, row: SessionRow | None, request: UpgradeRequest) -> Session:

@@ -162,6 +162,7 @@ class Records:
             token_uses=self._token_uses,
             limits=self._limits,
             share_uses=claims.share_uses,
+            expires=claims.expires,
         )
 
 

@@ -9,6 +9,9 @@ from enum import Enum
 STALE_AFTER = 15
 """Seconds without a sign of life after which a session's process is taken to be dead."""
 
+_COMPARED = (
+    "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "share_uses", "expires",
+)  # fmt: skip
 _LIVE = "ended IS NULL AND away_since IS NULL AND seen > :stale"
 
 
@@ -37,6 +40,7 @@ class Wanted:
     """Who wants to open what, and how many uses the token has (0: any number).
 
     :ivar share_uses: of a share link, which counts instead; 0: it is none
+    :ivar expires: what the token says of it, Unix time; None when it was compared before
     """
 
     token_id: str
@@ -49,12 +53,22 @@ class Wanted:
     token_uses: int
     limits: SessionLimits
     share_uses: int = 0
+    expires: int | None = None
 
 
 def verdict_on(connection: sqlite3.Connection, wanted: Wanted, now: int) -> Verdict:
-    """What the records say at this moment, within whatever transaction the connection is in."""
-    query = "SELECT uses FROM tokens WHERE token_id = ? AND share_uses = ? AND revoked = 0 AND expires > ?"
-    token = connection.execute(query, (wanted.token_id, wanted.share_uses, now)).fetchone()
+    """What the records say at this moment, within whatever transaction the connection is in.
+
+    The token is known when exactly this was recorded: who has got hold of a key can sign what he likes under the id
+    of a token of his own.
+    """
+    query = (
+        "SELECT uses FROM tokens WHERE token_id = :token_id AND instance_id = :instance_id "
+        "AND console_type = :console_type AND mode = :mode AND user_id = :user_id AND project_id = :project_id "
+        "AND share_uses = :share_uses AND expires = coalesce(:expires, expires) AND revoked = 0 AND expires > :now"
+    )
+    values = {name: getattr(wanted, name) for name in _COMPARED} | {"now": now}
+    token = connection.execute(query, values).fetchone()
     if token is None:
         return Verdict.UNKNOWN
     allowed = wanted.share_uses or wanted.token_uses

@@ -39,9 +39,9 @@ class World:
         self.table, self.elsewhere = (SessionTable(store, TTL) for store in self.stores)
         self.begun = 0
 
-    def issue(self, name: str = "t1", user: str = "ann", expires: int = START + 600) -> None:
+    def issue(self, name: str = "t1", user: str = "ann", expires: int = START + 600, instance: str = "i") -> None:
         self.stores[0].add_token(
-            token_id=name, instance_id="i", console_type="novnc", mode="full", user_id=user, project_id="p",
+            token_id=name, instance_id=instance, console_type="novnc", mode="full", user_id=user, project_id="p",
             expires=expires,
         )  # fmt: skip
 
@@ -70,6 +70,23 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 
 class TestUses:
+    @pytest.mark.parametrize(
+        "claimed",
+        [
+            {"instance_id": "j"}, {"console_type": "spice"}, {"mode": "view"}, {"user_id": "bob"}, {"project_id": "q"},
+            {"share_uses": 1}, {"expires": START + 601},
+        ],
+        ids=lambda claimed: next(iter(claimed)),
+    )  # fmt: skip
+    def test_a_token_that_says_anything_else_than_was_recorded_is_unknown(
+        self, world: World, claimed: dict[str, Any]
+    ) -> None:
+        world.issue()
+        wanted = world.wanted(**claimed)
+        assert world.table.verdict(wanted) is Verdict.UNKNOWN
+        assert world.table.begin("s1", wanted, Carrier("w1", "c1"), HASH, None) is Verdict.UNKNOWN
+        assert world.begin() is Verdict.GOOD
+
     def test_a_token_opens_one_session(self, world: World) -> None:
         world.issue()
         assert world.begin() is Verdict.GOOD
@@ -163,7 +180,7 @@ class TestLimits:
 
     def test_others_do_not_count(self, world: World) -> None:
         world.issue("t1")
-        world.issue("t2")
+        world.issue("t2", user="bob", instance="j")
         limits = SessionLimits(1, 1, 1)
         assert world.begin("t1", limits=limits) is Verdict.GOOD
         other: dict[str, Any] = {"user_id": "bob", "instance_id": "j", "client": "192.0.2.2"}
