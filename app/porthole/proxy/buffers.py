@@ -12,7 +12,8 @@ CHUNK = 64 * 1024
 """Bytes copied at once from the VNC server, and the most of them that wait for a slow browser."""
 
 CLIENT_CHUNK = 16 * 1024
-"""The same for the browser. Its frames may be tiny, and nobody else gets a turn while those of one read are parsed."""
+"""The same for the browser. Its frames may be tiny, and nobody else gets a turn while those of one read are parsed; of
+a frame that is larger :data:`CHUNK` at once."""
 
 PIPE_SIZE = 512 * 1024
 """Bytes of a pipe: what moves at once without being copied, and the most of it that waits for a slow browser."""
@@ -94,6 +95,6 @@ class ReadBuffers:
         self.from_target = bytearray(MAX_SERVER_HEADER + CHUNK)
         self.from_target_view = memoryview(self.from_target)
         self.from_target_payload = self.from_target_view[MAX_SERVER_HEADER:]
-        self.from_client = bytearray(CLIENT_CHUNK)
+        self.from_client = bytearray(max(CHUNK, CLIENT_CHUNK))
         self.from_client_view = memoryview(self.from_client)
         self.pipes = Pipes()

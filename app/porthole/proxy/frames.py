@@ -21,6 +21,12 @@ _FIN, _RSV, _OPCODE = 0x80, 0x70, 0x0F
 _MASKED, _LENGTH = 0x80, 0x7F
 _LENGTH_16, _LENGTH_64 = 126, 127
 _MAX_16 = 0xFFFF
+_WHOLE_BINARY = _FIN | 0x2
+_SHORT_HEAD = 6  # two bytes and the key
+_REPEATS = [sum(1 << 32 * word for word in range(words)) for words in range(33)]
+"""By so many of them a key is multiplied to stand in a row that often."""
+
+_CUTS = [(1 << 8 * size) - 1 for size in range(_LENGTH_16)]
 _U16 = struct.Struct("!H")
 _U64 = struct.Struct("!Q")
 _FIRST_PRIVATE_CODE, _LAST_CODE = 3000, 4999
@@ -72,6 +78,18 @@ def unmask(data: bytes | memoryview, key: bytes, offset: int = 0) -> bytes:
     return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
 
 
+def _whole(data: bytes | memoryview) -> bytes | None:
+    """The payload when this is exactly one short frame of a whole message, as nearly always: a key, a move, a request.
+
+    :returns: None when a closer look is needed
+    """
+    size = len(data) - _SHORT_HEAD
+    if size <= 0 or data[0] != _WHOLE_BINARY or data[1] != _MASKED | size or size >= _LENGTH_16:
+        return None
+    mask = (int.from_bytes(data[2:_SHORT_HEAD], "little") * _REPEATS[(size + 3) >> 2]) & _CUTS[size]
+    return (int.from_bytes(data[_SHORT_HEAD:], "little") ^ mask).to_bytes(size, "little")
+
+
 class FrameParser:
     """Reads a client's frames from chunks of any size.
 
@@ -93,6 +111,11 @@ class FrameParser:
         self._control = b""
         self._in_message = False
 
+    @property
+    def remaining(self) -> int:
+        """Bytes of payload still to come of the frame that has begun; 0 between frames."""
+        return max(0, self._remaining)
+
     def feed(self, data: bytes | memoryview) -> bytes:
         """Take what arrived.
 
@@ -100,6 +123,10 @@ class FrameParser:
         :returns: the unmasked payload of data frames in it, perhaps empty
         :raises FrameError: the client broke the protocol; the parser is of no use afterwards
         """
+        if self._remaining < 0 and not (self._head or self._in_message or self.closed):
+            payload = _whole(data)
+            if payload is not None:
+                return payload
         if self._head:
             data = self._head + bytes(data)
             self._head = b""

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from gevent import socket, ssl
 
-from porthole.proxy.buffers import ReadBuffers
+from porthole.proxy.buffers import CLIENT_CHUNK, ReadBuffers
 from porthole.proxy.ended import End, Ended
 from porthole.proxy.errors import CloseCode, FrameError
 from porthole.proxy.frames import FrameParser, Opcode, check_close
@@ -94,8 +94,11 @@ class ToTarget:
     def _on_readable(self) -> None:
         if self._rest:
             return  # the VNC server has to take that first
+        limit = CLIENT_CHUNK
+        if (remaining := self.parser.remaining) > limit:
+            limit = min(remaining, len(self._view))
         try:
-            size = self._receive(self._view)
+            size = self._receive(self._view, limit)
         except _WOULD_BLOCK:
             return
         except OSError:

@@ -41,6 +41,13 @@ class TestData:
         payload = os.urandom(size)
         assert parse(client_frame(Opcode.BINARY, payload)) == (payload, [])
 
+    def test_short_ones_of_each_size_with_any_key_after_one_another(self) -> None:
+        parser = FrameParser()
+        for size in range(126):
+            payload, key = os.urandom(size), os.urandom(4)
+            frame = bytes((0x82, 0x80 | size)) + key + masked(payload, key)
+            assert parser.feed(memoryview(frame)) == payload
+
     @pytest.mark.parametrize("size", [size for size in SIZES if size < 2000])
     def test_and_so_it_does_byte_by_byte(self, size: int) -> None:
         payload = os.urandom(size)
