@@ -11,6 +11,12 @@ from porthole.proxy.frames import MAX_SERVER_HEADER
 CHUNK = 64 * 1024
 """Bytes copied at once from the VNC server, and the most of them that wait for a slow browser."""
 
+RECORD = 16 * 1024
+"""A full record of TLS (RFC 8446 5.1)."""
+
+TLS_CHUNK = 16 * RECORD
+"""What :data:`CHUNK` is where TLS is on either leg: frames that fill whole records, and few of them."""
+
 CLIENT_CHUNK = 16 * 1024
 """The same for the browser. Its frames may be tiny, and nobody else gets a turn while those of one read are parsed; of
 a frame that is larger :data:`CHUNK` at once."""
@@ -92,7 +98,7 @@ class ReadBuffers:
 
     def __init__(self) -> None:
         # A frame's header is put right before its payload, so that one write sends both.
-        self.from_target = bytearray(MAX_SERVER_HEADER + CHUNK)
+        self.from_target = bytearray(MAX_SERVER_HEADER + max(CHUNK, TLS_CHUNK))
         self.from_target_view = memoryview(self.from_target)
         self.from_target_payload = self.from_target_view[MAX_SERVER_HEADER:]
         self.from_client = bytearray(max(CHUNK, CLIENT_CHUNK))

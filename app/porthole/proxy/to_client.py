@@ -15,7 +15,7 @@ from typing import Any
 
 from gevent import socket, ssl
 
-from porthole.proxy.buffers import PIPE_SIZE, Pipe, ReadBuffers
+from porthole.proxy.buffers import CHUNK, PIPE_SIZE, RECORD, TLS_CHUNK, Pipe, ReadBuffers
 from porthole.proxy.ended import End, Ended
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_SERVER_HEADER, Opcode, control_frame, header
@@ -23,9 +23,6 @@ from porthole.proxy.watchers import READ, WRITE, Watchers
 
 BULK = 24 * 1024
 """Bytes of a read from which on the next is spliced."""
-
-_RECORD = 16 * 1024
-"""A full record of TLS (RFC 8446 5.1), after which there is likely another."""
 
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -56,6 +53,8 @@ class ToClient:
         self._can_splice = not (self._is_target_tls or isinstance(client, ssl.SSLSocket))
         self._send, self._receive = plain(client).send, plain(target).recv_into
         self._buffers, self._watchers, self._end = buffers, watchers, end
+        # A frame with its header fills whole records of the browser's; of the VNC server's records none is cut.
+        self._most = CHUNK if self._can_splice else TLS_CHUNK - (RECORD if self._is_target_tls else MAX_SERVER_HEADER)
         self.before_read: Callable[[], None] | None = None
         self._begun = False
         self._is_bulk = False
@@ -134,7 +133,7 @@ class ToClient:
         """Read a piece and write it as a frame."""
         buffers = self._buffers
         try:
-            size = self._receive(buffers.from_target_payload)
+            size = self._receive(buffers.from_target_payload, self._most)
         except ssl.SSLWantWriteError:
             self._readable.stop()
             self._target_writable.start()
@@ -146,7 +145,7 @@ class ToClient:
         if size == 0:
             self._end(CLOSED)
             return
-        if size == _RECORD and self._is_target_tls:
+        if size == RECORD and self._is_target_tls:
             size = self._more_records(size)
         self.relayed += size
         head = header(Opcode.BINARY, size)
@@ -165,10 +164,10 @@ class ToClient:
         """Read further records that are there, as many as fit; one that fails shows at the next read."""
         view = self._buffers.from_target_payload
         try:
-            while size + _RECORD <= len(view):
-                got = self._receive(view[size : size + _RECORD])
+            while size + RECORD <= self._most:
+                got = self._receive(view[size : size + RECORD])
                 size += got
-                if got < _RECORD:
+                if got < RECORD:
                     break
         except OSError:
             pass

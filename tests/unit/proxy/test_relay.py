@@ -15,6 +15,7 @@ from gevent import socket, ssl
 
 from porthole.proxy import buffers as buffers_module
 from porthole.proxy import relay as relay_module
+from porthole.proxy import to_client as to_client_module
 from porthole.proxy.ended import Ended
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_FRAME_PAYLOAD, Opcode
@@ -376,11 +377,11 @@ class TestTlsToTheVncServer:
 
     # The second size is below that of a TLS record, so that decrypted bytes stay behind at each read.
     @pytest.mark.usefixtures("impatient")
-    @pytest.mark.parametrize("chunk", [buffers_module.CHUNK, 1000])
+    @pytest.mark.parametrize("chunk", [buffers_module.TLS_CHUNK, buffers_module.RECORD + 1000])
     def test_megabytes_arrive_whole_both_ways(
         self, dialogue: Start, legs: dict[str, Wrap], monkeypatch: pytest.MonkeyPatch, chunk: int
     ) -> None:
-        monkeypatch.setattr(buffers_module, "CHUNK", chunk)
+        monkeypatch.setattr(to_client_module, "TLS_CHUNK", chunk)
         d = dialogue(**legs)
         picture, upload = os.urandom(2_000_000), os.urandom(1_000_000)
         reader = gevent.spawn(d.browser_gets)
