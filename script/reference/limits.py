@@ -114,6 +114,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("proxy.rfb.errors.MAX_SHOWN", "", "Characters of a VNC server's words in a log line."),
         Limit("proxy.relay.OPENING_TIMEOUT", "s", "For the browser's part of the opening of RFB."),
         Limit("proxy.buffers.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
+        Limit("proxy.buffers.TLS_CHUNK", "bytes", "The same where TLS is on either leg."),
         Limit(
             "proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied, through a pipe."
         ),
