@@ -51,6 +51,9 @@ PROBE = 5.0
 """Seconds without a measure of the rate, after which one request is repeated although it may be too many: only what is
 under way together can be measured."""
 
+FIRST_PAUSE, LAST_PAUSE = 0.2, 1.0
+"""Seconds after which that is tried again, when it brought no measure: each time twice as many, up to the second."""
+
 MAX_HOLD = 2.0
 """Seconds for which a browser's own request is kept back at most, while what is under way is more than fits."""
 
@@ -92,6 +95,7 @@ class Ahead:
         self._number = 0
         self._begin = 0  # position of the update that flows now
         self._size = 0  # of the one before it
+        self._is_alone = False  # whether nothing else was under way when it began, and it was not asked again since
         self._arrived = _Mark(0, 0.0, 0, follows=False)  # what has arrived for sure
         self._arrived_at = 0.0
         self._since = 0  # where the next sample of the rate begins
@@ -100,7 +104,9 @@ class Ahead:
         self._shortest_at = 0.0
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._rate = 0.0  # bytes a second; 0 while nobody knows
-        self._sampled_at = self._probed_at = -PROBE  # when a rate was found, and when one was looked for
+        self._sampled_at = -PROBE  # when a rate was found
+        self._probes_at = 0.0  # when one is looked for again
+        self._pause = FIRST_PAUSE
         self._is_owed = False  # whether the request is to be repeated as soon as there is room
         self._held_at: float | None = None  # since when one that the browser has sent is kept back
 
@@ -114,6 +120,7 @@ class Ahead:
         :param may_wait: whether it can be kept back
         :returns: whether it is to be passed on now
         """
+        self._learn_from_one(now, written)
         known = self._request
         self._request = request if request[1:2] == INCREMENTAL else b""
         self._asked_at = now
@@ -142,8 +149,9 @@ class Ahead:
         self._looked_at = now
         self._size, self._begin = written - self._begin, written
         self._number = (self._number + 1) & 0xFFFFFFFF
-        self._marks.append(_Mark(self._number, now, written, follows=bool(self._marks)))
-        return _NUMBER.pack(self._number), self._repeat(now, written, self._size)
+        self._is_alone = not self._marks
+        self._marks.append(_Mark(self._number, now, written, follows=not self._is_alone))
+        return _NUMBER.pack(self._number), self._repeat(now, written, self._size, begins=True)
 
     def answered(self, payload: bytes, now: float, written: int) -> bytes:
         """The browser has answered a ping.
@@ -173,17 +181,18 @@ class Ahead:
 
     # -- what to do
 
-    def _repeat(self, now: float, written: int, coming: int = 0) -> bytes:
+    def _repeat(self, now: float, written: int, coming: int = 0, *, begins: bool = False) -> bytes:
         """Send the request when there is room, or else later.
 
         :param coming: bytes that are about to be written before the answer
+        :param begins: whether an update does; only then another can be under way together with it
         """
         self.wait = None
         if self._held_at is None and (not self._request or self._is_near or now - self._asked_at > FRESH):
             self._is_owed = False
             return b""
         too_long = self._held_at is not None and now - self._held_at >= MAX_HOLD
-        if too_long or self._has_room(now, written + coming) or self._probes(now):
+        if too_long or self._has_room(now, written + coming) or (begins and self._probes(now)):
             self.repeats += 1
             self._is_owed, self._held_at = False, None
             return self._request
@@ -192,9 +201,10 @@ class Ahead:
         return b""
 
     def _probes(self, now: float) -> bool:
-        if self._held_at is not None or now - max(self._probed_at, self._sampled_at) < PROBE:
+        if self._held_at is not None or now < max(self._probes_at, self._sampled_at + PROBE):
             return False
-        self._probed_at = now
+        self._probes_at = now + self._pause
+        self._pause = min(2 * self._pause, LAST_PAUSE)
         return True
 
     def _has_room(self, now: float, written: int) -> bool:
@@ -230,10 +240,21 @@ class Ahead:
             return
         if span >= max(LONG_SPAN, self._shortest / 2):
             self._since, self._since_at = mark.position, now
-            if now - self._sampled_at > PROBE:
-                self._samples.clear()
-            self._samples.append(size / span)
-            self._rate = sorted(self._samples)[-2:][0]
-            self._sampled_at = now
+            self._sample(size / span, now)
         elif span >= SHORT_SPAN and now - self._sampled_at > PROBE:
             self._rate = size / span
+
+    def _learn_from_one(self, now: float, written: int) -> None:
+        """An update that was under way alone has arrived, for the browser asks again: on a narrow connection that tells
+        the rate too."""
+        is_alone, self._is_alone = self._is_alone, False
+        took, size = now - self._looked_at - self._shortest, written - self._begin
+        if is_alone and self._shortest and took >= max(LONG_SPAN, self._shortest / 2) and size >= MIN_WINDOW:
+            self._sample(size / took, now)
+
+    def _sample(self, rate: float, now: float) -> None:
+        if now - self._sampled_at > PROBE:
+            self._samples.clear()
+        self._samples.append(rate)
+        self._rate = sorted(self._samples)[-2:][0]
+        self._sampled_at, self._pause = now, FIRST_PAUSE
