@@ -9,8 +9,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from porthole.proxy.buffers import IDLE_PIPES
 from tests.hosts import Guest
 from tests.service import Appliance, RfbClient
+
+KEPT = 2 * IDLE_PIPES
+"""Descriptors of empty pipes that the service keeps."""
 
 MIB = 1024 * 1024
 

@@ -198,7 +198,7 @@ class Appliance:
         for name, role in (("ann", "admin"), ("max", "member"), ("rea", "reader")):
             self.run("user", "add", name, "--role", role, "--password-stdin", *files, text=self.passwords[name] + "\n")
         sections: dict[str, dict[str, object]] = {
-            "DEFAULT": {"my_ip": self.ip, "novnc_path": NOVNC, "state_path": self.folder / "state"},
+            "DEFAULT": {"my_ip": self.ip, "novnc_path": NOVNC, "state_path": self.folder / "state", "workers": 1},
             "vnc": {"novncproxy_host": self.ip, "novncproxy_port": self.port, "auth_schemes": "none"},
             "consoleauth": {"token_key_file": self.folder / "token.keys"},
             "audit": {"key_file": self.folder / "audit.keys"},
