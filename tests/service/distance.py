@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -74,3 +75,15 @@ def _leave(sink: socket.socket, way: collections.deque[tuple[float, bytes]], rea
             sink.sendall(data)
         except OSError:
             return
+
+
+def main() -> None:
+    """``python -m tests.service.distance HOST PORT SECONDS``: print the port, and go on until standard input ends."""
+    host, port, seconds = sys.argv[1:]
+    with far_away((host, int(port)), float(seconds)) as here:
+        print(here, flush=True)
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main()
