@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import gevent
 import structlog
 from gevent.ssl import SSLContext
 
@@ -196,6 +197,13 @@ class Admission:
             self._policy.enforce(principal, action, info.instance)
         return info
 
+    def _try_look_up(self, claims: Claims) -> ConnectInfo | Exception:
+        """For a greenlet of its own, whose exceptions the hub would print."""
+        try:
+            return self._look_up(claims)
+        except Exception as error:
+            return error
+
     def _connect(self, claims: Claims, row: SessionRow | None, request: UpgradeRequest) -> Session:
         """Connect, and then use the token: a refusal leaves it as it was."""
         info, connection = self._reach(claims)
@@ -243,20 +251,30 @@ class Admission:
     def _reach(self, claims: Claims) -> tuple[ConnectInfo, target.Target]:
         """Connect, then look again: only a QEMU that had the port before and after had it in between.
 
-        The password is asked for the first time alone: the session keeps the second answer, which is without it.
+        That is looked for while the VNC server greets, unless a password is to be proved to it then. The password is
+        asked for the first time alone: the session keeps the second answer, which is without it.
         """
         info = self._look_up(claims, with_password=True)
+        looking: list[gevent.Greenlet[[Claims], ConnectInfo | Exception]] = []
+
+        def connected(local: str) -> None:
+            self._dialled(local)
+            if info.password is None:
+                looking.append(gevent.spawn(self._try_look_up, claims))
+
         if info.path:
             self._dialled(target.socket_end(claims.instance_id))
         try:
             connection = target.connect(
-                info.address, self._connect_timeout, info.security, self._vnc_tls, info.password, self._dialled
+                info.address, self._connect_timeout, info.security, self._vnc_tls, info.password, connected
             )
         except (TargetUnreachable, TargetInsecure) as error:
             log.warning(_WHAT[type(error)], instance=claims.instance_id, compute=info.instance.compute, why=error.why)
             raise
         try:
-            again = self._look_up(claims)
+            again = looking[-1].get() if looking else self._look_up(claims)
+            if isinstance(again, Exception):
+                raise again
             if (again.address, again.domain_id) != (info.address, info.domain_id):
                 raise TargetUnreachable("the instance was started anew while the connection was made")
         except BaseException:
