@@ -34,6 +34,8 @@ class Stage:
         self._failed: dict[tuple[str, Leg], str] = {}
         self._certificates: Certificates | None = None
         self._recording: list[bytes] | None = None
+        self._guests = contextlib.ExitStack()
+        self._film: int | None = None  # port of its VNC server
         self.keys = folder / KEYS
         self.keys.touch()
 
@@ -44,6 +46,7 @@ class Stage:
         for process, _ in self._sources.values():
             process.kill()
             process.wait()
+        self._guests.close()
 
     def leg(self, *, tls: bool = False, vencrypt: bool = False, crowd: bool = False, recorded: bool = False) -> Leg:
         """A leg with a source behind it.
@@ -51,6 +54,15 @@ class Stage:
         :param recorded: whether the source plays the recording back
         """
         return Leg(self._source(vencrypt, crowd, recorded), tls, vencrypt, crowd)
+
+    def film(self) -> Leg:
+        """A leg with a real guest behind it, which draws without end."""
+        if self._film is None:
+            from tests.hosts.guest import ANIMATION, build_boot_image  # noqa: PLC0415 - only this needs it
+
+            image = build_boot_image(CACHE / "animation.img", ANIMATION)
+            self._film = self._guests.enter_context(recording.guest(image, free_port() - 5900))
+        return Leg(self._film)
 
     def relay(self, peer: Peer, leg: Leg) -> Relay:
         """The peer's relay, which stays until the end.

@@ -77,7 +77,7 @@ def record(image: Path, display: int, seconds: float) -> list[bytes]:
     :param seconds: how long
     :raises RecordingError: QEMU did not start, or shows nothing
     """
-    with _guest(image, display) as port:
+    with guest(image, display) as port:
         viewer = _Viewer(port)
         try:
             return [update for scene in scenes(seconds) for update in viewer.watch(scene)]
@@ -88,7 +88,12 @@ def record(image: Path, display: int, seconds: float) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def _guest(image: Path, display: int) -> Iterator[int]:
+def guest(image: Path, display: int) -> Iterator[int]:
+    """A guest in QEMU for as long as the block runs.
+
+    :param display: number of a VNC display of 127.0.0.1 that is free
+    :returns: the port of its VNC server
+    """
     command = [
         "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-m", "16", "-display", "none", "-nodefaults",
         "-vga", "std", "-drive", f"if=floppy,format=raw,readonly=on,file={image}", "-vnc", f"127.0.0.1:{display}",

@@ -8,6 +8,7 @@ from bench.rows.blocked import Blocked
 from bench.rows.consoles import Ask, Connect
 from bench.rows.crowds import Growth, Memory, Sessions
 from bench.rows.echo import Echo, LoadedEcho
+from bench.rows.far import WAY, Far
 from bench.rows.recorded import Recorded
 from bench.rows.streams import Stream
 from bench.rows.upload import Upload
@@ -39,7 +40,8 @@ ROWS: tuple[Row, ...] = (
         goals=(Goal("cpu_per_gb", 0.6, "websockify"), Goal("cpu_per_gb", 1.0, "go")),
     ),
     Recorded(),
-    # More frames over a long link: the row of [proxy] pipeline_updates belongs here.
+    Far("far", WAY, (Goal("fps", 4, "websockify", at_least=True), Goal("cpu_ms", 1.0, "websockify"))),
+    Far("near", 0.0, (Goal("fps", 1.0, "websockify", at_least=True),)),
     Echo(),
     LoadedEcho(),
     Connect(),
