@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,13 +30,13 @@ class Stage:
         self._seconds = seconds
         self._numbers = itertools.count(1)
         self._porthole = Porthole()
-        self._sources: dict[tuple[bool, bool, bool], tuple[subprocess.Popen[bytes], int]] = {}
+        self._sources: dict[tuple[bool, bool, bool, bool], tuple[subprocess.Popen[bytes], int]] = {}
         self._relays: dict[tuple[str, Leg], Relay] = {}
         self._failed: dict[tuple[str, Leg], str] = {}
         self._certificates: Certificates | None = None
         self._recording: list[bytes] | None = None
         self._guests = contextlib.ExitStack()
-        self._film: int | None = None  # port of its VNC server
+        self._film: tuple[subprocess.Popen[bytes], Leg] | None = None
         self.keys = folder / KEYS
         self.keys.touch()
 
@@ -48,21 +49,32 @@ class Stage:
             process.wait()
         self._guests.close()
 
-    def leg(self, *, tls: bool = False, vencrypt: bool = False, crowd: bool = False, recorded: bool = False) -> Leg:
+    def leg(
+        self, *, tls: bool = False, vencrypt: bool = False, crowd: bool = False, recorded: bool = False,
+        film: bool = False,
+    ) -> Leg:  # fmt: skip
         """A leg with a source behind it.
 
         :param recorded: whether the source plays the recording back
+        :param film: whether it draws all the time
         """
-        return Leg(self._source(vencrypt, crowd, recorded), tls, vencrypt, crowd)
+        return Leg(self._source(vencrypt, crowd, recorded, film), tls, vencrypt, crowd)
 
-    def film(self) -> Leg:
-        """A leg with a real guest behind it, which draws without end."""
+    @contextlib.contextmanager
+    def film(self) -> Iterator[Leg]:
+        """A leg with a real guest behind it, which draws without end; outside of the block it stands still."""
         if self._film is None:
             from tests.hosts.guest import ANIMATION, build_boot_image  # noqa: PLC0415 - only this needs it
 
             image = build_boot_image(CACHE / "animation.img", ANIMATION)
-            self._film = self._guests.enter_context(recording.guest(image, free_port() - 5900))
-        return Leg(self._film)
+            port = free_port()
+            self._film = self._guests.enter_context(recording.guest(image, port - recording.FIRST_PORT)), Leg(port)
+        guest, leg = self._film
+        guest.send_signal(signal.SIGCONT)
+        try:
+            yield leg
+        finally:
+            guest.send_signal(signal.SIGSTOP)
 
     def relay(self, peer: Peer, leg: Leg) -> Relay:
         """The peer's relay, which stays until the end.
@@ -121,14 +133,16 @@ class Stage:
             recording.save(self._folder / "recording", self._recording)
         return self._recording
 
-    def _source(self, vencrypt: bool, crowd: bool, recorded: bool) -> int:
+    def _source(self, vencrypt: bool, crowd: bool, recorded: bool, film: bool) -> int:
         """The port of a source."""
-        kind = (vencrypt, crowd, recorded)
+        kind = (vencrypt, crowd, recorded, film)
         if kind not in self._sources:
             port = free_port()
             argv = [sys.executable, "-m", "bench.loads.source", "--port", str(port), "--reports", str(self._folder)]
             if crowd:
                 argv.append("--crowd")
+            if film:
+                argv.append("--film")
             if vencrypt:
                 cert, key = self.certificates.server
                 argv += ["--cert", str(cert), "--key", str(key)]
@@ -165,4 +179,4 @@ def _record(seconds: float) -> list[bytes]:
 
     image = build_boot_image(CACHE / "boot.img")
     # QEMU numbers displays from port 5900 on; one that is free is as good as another.
-    return recording.record(image, free_port() - 5900, seconds)
+    return recording.record(image, free_port() - recording.FIRST_PORT, seconds)

@@ -20,6 +20,9 @@ RAW, ZRLE, DESKTOP_SIZE = 0, 16, -223
 MOST_UPDATES = 2000
 MOST_BYTES = 256 * messages.MIB
 TIMEOUT = 15.0
+FIRST_PORT = 5900
+"""Of display 0."""
+
 KEYSYMS = (*b"the quick brown fox", 0xFF0D)
 """What is typed, over and over: the last is Return, which scrolls once the screen is full."""
 
@@ -77,8 +80,8 @@ def record(image: Path, display: int, seconds: float) -> list[bytes]:
     :param seconds: how long
     :raises RecordingError: QEMU did not start, or shows nothing
     """
-    with guest(image, display) as port:
-        viewer = _Viewer(port)
+    with guest(image, display):
+        viewer = _Viewer(FIRST_PORT + display)
         try:
             return [update for scene in scenes(seconds) for update in viewer.watch(scene)]
         except OSError as error:
@@ -88,11 +91,10 @@ def record(image: Path, display: int, seconds: float) -> list[bytes]:
 
 
 @contextlib.contextmanager
-def guest(image: Path, display: int) -> Iterator[int]:
+def guest(image: Path, display: int) -> Iterator[subprocess.Popen[bytes]]:
     """A guest in QEMU for as long as the block runs.
 
     :param display: number of a VNC display of 127.0.0.1 that is free
-    :returns: the port of its VNC server
     """
     command = [
         "qemu-system-x86_64", "-machine", "pc", "-accel", "tcg", "-m", "16", "-display", "none", "-nodefaults",
@@ -100,7 +102,7 @@ def guest(image: Path, display: int) -> Iterator[int]:
     ]  # fmt: skip
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE)
     try:
-        yield 5900 + display
+        yield process
     finally:
         process.kill()
         process.communicate()

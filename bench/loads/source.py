@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.loads import messages, recording
+from bench.loads.film import Film
 from bench.loads.messages import MIB, Order
 
 BACKLOG = 4096
@@ -44,10 +45,12 @@ class Session:
     :param client: the connection, gevent's or the standard library's
     :param updates: of the recording
     :param reports: the folder of reports
+    :param is_film: whether an incremental request begins a film (:mod:`bench.loads.film`)
     """
 
-    def __init__(self, client: Any, updates: Sequence[bytes], reports: Path) -> None:
+    def __init__(self, client: Any, updates: Sequence[bytes], reports: Path, *, is_film: bool = False) -> None:
         self._client = client
+        self._is_film = is_film
         self._updates = updates
         self._reports = reports
         self._next_update = 0
@@ -115,6 +118,9 @@ class Session:
     def _obey(self, request: bytes) -> None:
         order = messages.order_of(request)
         if order is None:
+            if self._is_film:
+                Film(self._client, request + self._data).play()
+                raise Gone
             if self._updates:
                 self._client.sendall(self._updates[self._next_update % len(self._updates)])
                 self._next_update += 1
@@ -171,8 +177,10 @@ class Session:
             file.write(bytes(keys))
 
 
-def _serve(client: Any, updates: Sequence[bytes], reports: Path, tls: ssl.SSLContext | None) -> None:
-    session = Session(client, updates, reports)
+def _serve(
+    client: Any, updates: Sequence[bytes], reports: Path, tls: ssl.SSLContext | None, *, is_film: bool = False
+) -> None:
+    session = Session(client, updates, reports, is_film=is_film)
     with contextlib.suppress(OSError, Gone):
         session.open(tls)
         session.serve()
@@ -180,7 +188,7 @@ def _serve(client: Any, updates: Sequence[bytes], reports: Path, tls: ssl.SSLCon
 
 
 def _fork_for_each(
-    listener: socket.socket, updates: Sequence[bytes], reports: Path, tls: ssl.SSLContext | None
+    listener: socket.socket, updates: Sequence[bytes], reports: Path, tls: ssl.SSLContext | None, *, is_film: bool
 ) -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for the children
     while True:
@@ -192,7 +200,7 @@ def _fork_for_each(
                 listener.close()
                 # A rate of thousands of writes a second needs sleeps that are exact.
                 ctypes.CDLL(None).prctl(_PR_SET_TIMERSLACK, 1, 0, 0, 0)
-                _serve(client, updates, reports, tls)
+                _serve(client, updates, reports, tls, is_film=is_film)
                 os._exit(0)
         client.close()
 
@@ -220,6 +228,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--reports", type=Path, required=True, help="folder of what is told besides RFB")
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--crowd", action="store_true", help="all sessions in one process")
+    parser.add_argument("--film", action="store_true", help="draw all the time")
     parser.add_argument("--cert", type=Path, help="offer VeNCrypt with this certificate, and nothing else")
     parser.add_argument("--key", type=Path)
     options = parser.parse_args(arguments)
@@ -233,7 +242,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.crowd:
         _greenlet_for_each(listener, updates, options.reports)
     else:
-        _fork_for_each(listener, updates, options.reports, tls)
+        _fork_for_each(listener, updates, options.reports, tls, is_film=options.film)
     return 0
 
 

@@ -9,6 +9,7 @@ from bench.rows.consoles import Ask, Connect
 from bench.rows.crowds import Growth, Memory, Sessions
 from bench.rows.echo import Echo, LoadedEcho
 from bench.rows.far import WAY, Far
+from bench.rows.narrow import Narrow
 from bench.rows.recorded import Recorded
 from bench.rows.streams import Stream
 from bench.rows.upload import Upload
@@ -42,6 +43,7 @@ ROWS: tuple[Row, ...] = (
     Recorded(),
     Far("far", WAY, (Goal("fps", 4, "websockify", at_least=True), Goal("cpu_ms", 1.0, "websockify"))),
     Far("near", 0.0, (Goal("fps", 1.0, "websockify", at_least=True),)),
+    Narrow(),
     Echo(),
     LoadedEcho(),
     Connect(),

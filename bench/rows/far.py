@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from bench.loads.link import HOST, Link
 from bench.measure import processor_seconds
-from bench.peers.base import Peer
+from bench.peers.base import Peer, Relay
 from bench.rows.base import Effort, Figure, Goal, Row, Sample
 from bench.stage import Stage
 
@@ -40,16 +40,19 @@ class Far(Row):
         """See :meth:`Row.measure`. The guest is QEMU's, its pictures are in raw encoding."""
         from tests.service.distance import far_away  # noqa: PLC0415 - only this row needs it
 
-        relay = stage.relay(peer, stage.film())
-        door = relay.door()
-        with far_away((HOST, door.port), self._way) as port, Link(replace(door, port=port)) as link:
-            link.send(REQUEST)
-            self._watch(link, SETTLES)
-            pids = relay.pids()
-            spent = processor_seconds(pids)
-            seconds = 4 * effort.window
-            shown = self._watch(link, seconds)
-            spent = processor_seconds(pids) - spent
+        with stage.film() as leg:
+            relay = stage.relay(peer, leg)
+            door = relay.door()
+            with far_away((HOST, door.port), self._way) as port, Link(replace(door, port=port)) as link:
+                return self._watched(link, relay, 4 * effort.window)
+
+    def _watched(self, link: Link, relay: Relay, seconds: float) -> Sample:
+        link.send(REQUEST)
+        self._watch(link, SETTLES)
+        pids = relay.pids()
+        spent = processor_seconds(pids)
+        shown = self._watch(link, seconds)
+        spent = processor_seconds(pids) - spent
         return {"fps": shown / seconds, "cpu_ms": spent / max(shown, 1) * 1000}
 
     @staticmethod

@@ -115,9 +115,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("proxy.relay.OPENING_TIMEOUT", "s", "For the browser's part of the opening of RFB."),
         Limit("proxy.buffers.CHUNK", "bytes", "Read at once from the VNC server, and held for a slow browser."),
         Limit("proxy.buffers.TLS_CHUNK", "bytes", "The same where TLS is on either leg."),
-        Limit(
-            "proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied, through a pipe."
-        ),
+        Limit("proxy.buffers.PIPE_SIZE", "bytes", "The same where nothing is copied, through a pipe."),
         Limit("proxy.buffers.MAX_PIPES", "", "Pipes of a process; beyond it its sessions copy."),
         Limit("proxy.buffers.CLIENT_CHUNK", "bytes", "Read at once from the browser, and held for a slow VNC server."),
         Limit("proxy.frames.MAX_FRAME_PAYLOAD", "bytes", "A frame may announce; none is ever gathered in memory."),

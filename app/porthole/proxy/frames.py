@@ -9,6 +9,8 @@ from __future__ import annotations
 import struct
 from enum import IntEnum
 
+from websockets.speedups import apply_mask
+
 from porthole.proxy.errors import MAX_REASON_BYTES, CloseCode, FrameError
 
 MAX_FRAME_PAYLOAD = 16 * 1024 * 1024
@@ -23,10 +25,6 @@ _LENGTH_16, _LENGTH_64 = 126, 127
 _MAX_16 = 0xFFFF
 _WHOLE_BINARY = _FIN | 0x2
 _SHORT_HEAD = 6  # two bytes and the key
-_REPEATS = [sum(1 << 32 * word for word in range(words)) for words in range(33)]
-"""By so many of them a key is multiplied to stand in a row that often."""
-
-_CUTS = [(1 << 8 * size) - 1 for size in range(_LENGTH_16)]
 _U16 = struct.Struct("!H")
 _U64 = struct.Struct("!Q")
 _FIRST_PRIVATE_CODE, _LAST_CODE = 3000, 4999
@@ -70,12 +68,12 @@ def control_frame(opcode: Opcode, payload: bytes) -> bytes:
 
 
 def unmask(data: bytes | memoryview, key: bytes, offset: int = 0) -> bytes:
-    """RFC 6455 5.3: XOR with a 4-byte key, the first byte of ``data`` being number ``offset`` of its frame."""
-    size = len(data)
+    """RFC 6455 5.3: XOR with a 4-byte key, the first byte of ``data`` being number ``offset`` of its frame.
+
+    It is done in C (docs/decisions/0024 has what it was measured against).
+    """
     shift = offset & 3
-    rotated = key[shift:] + key[:shift]
-    mask = (rotated * ((size + 3) >> 2))[:size]
-    return (int.from_bytes(data, "little") ^ int.from_bytes(mask, "little")).to_bytes(size, "little")
+    return apply_mask(data, key[shift:] + key[:shift] if shift else key)
 
 
 def _whole(data: bytes | memoryview) -> bytes | None:
@@ -86,8 +84,7 @@ def _whole(data: bytes | memoryview) -> bytes | None:
     size = len(data) - _SHORT_HEAD
     if size <= 0 or data[0] != _WHOLE_BINARY or data[1] != _MASKED | size or size >= _LENGTH_16:
         return None
-    mask = (int.from_bytes(data[2:_SHORT_HEAD], "little") * _REPEATS[(size + 3) >> 2]) & _CUTS[size]
-    return (int.from_bytes(data[_SHORT_HEAD:], "little") ^ mask).to_bytes(size, "little")
+    return apply_mask(data[_SHORT_HEAD:], bytes(data[2:_SHORT_HEAD]))
 
 
 class FrameParser:

@@ -16,6 +16,7 @@ from typing import Any
 from gevent import socket, ssl
 
 from porthole.proxy.buffers import CHUNK, PIPE_SIZE, RECORD, TLS_CHUNK, Pipe, ReadBuffers
+from porthole.proxy.direct import calls, pending
 from porthole.proxy.ended import End, Ended
 from porthole.proxy.errors import CloseCode
 from porthole.proxy.frames import MAX_SERVER_HEADER, Opcode, control_frame, header
@@ -51,7 +52,7 @@ class ToClient:
         self._client, self._target = client, target
         self._is_target_tls = isinstance(target, ssl.SSLSocket)
         self._can_splice = not (self._is_target_tls or isinstance(client, ssl.SSLSocket))
-        self._send, self._receive = plain(client).send, plain(target).recv_into
+        self._send, self._receive = calls(client).send, calls(target).recv_into
         self._buffers, self._watchers, self._end = buffers, watchers, end
         # A frame with its header fills whole records of the browser's; of the VNC server's records none is cut.
         self._most = CHUNK if self._can_splice else TLS_CHUNK - (RECORD if self._is_target_tls else MAX_SERVER_HEADER)
@@ -165,7 +166,7 @@ class ToClient:
         view = self._buffers.from_target_payload
         try:
             while size + RECORD <= self._most:
-                got = self._receive(view[size : size + RECORD])
+                got = self._receive(view[size:], RECORD)
                 size += got
                 if got < RECORD:
                     break
@@ -263,13 +264,3 @@ class ToClient:
         self._writable.stop()
         if self._begun and not self._readable.is_active:
             self._read_on()
-
-
-def plain(side: socket.socket) -> Any:
-    """The object whose calls go to the kernel with nothing in between; gevent's own where TLS is."""
-    return side if isinstance(side, ssl.SSLSocket) else getattr(side, "_sock")  # noqa: B009 - mypy knows no private name
-
-
-def pending(side: socket.socket) -> bool:
-    """Whether a TLS connection holds bytes that are decrypted already."""
-    return isinstance(side, ssl.SSLSocket) and bool(side.pending())

@@ -11,11 +11,12 @@ from collections.abc import Callable
 from gevent import socket, ssl
 
 from porthole.proxy.buffers import CLIENT_CHUNK, ReadBuffers
+from porthole.proxy.direct import calls, pending
 from porthole.proxy.ended import End, Ended
 from porthole.proxy.errors import CloseCode, FrameError
 from porthole.proxy.frames import FrameParser, Opcode, check_close
 from porthole.proxy.rfb.errors import RfbError
-from porthole.proxy.to_client import CLOSED, GONE, ToClient, pending, plain
+from porthole.proxy.to_client import CLOSED, GONE, ToClient
 from porthole.proxy.watchers import READ, WRITE, Watchers
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -57,7 +58,7 @@ class ToTarget:
         self.parser = FrameParser()
         self._client = client
         self._is_client_tls = isinstance(client, ssl.SSLSocket)
-        self._receive, self._send = plain(client).recv_into, plain(target).send
+        self._receive, self._send = calls(client).recv_into, calls(target).send
         self._view = buffers.from_client_view
         self._back, self._watchers, self._end = back, watchers, end
         self._rest = b""  # payload that the VNC server has not taken yet

@@ -30,6 +30,9 @@ from porthole.state.screens import ScreenTable
 GRACE = 2.0
 """Seconds between an event of libvirt and its judgement; by then every process has recorded what it has dialled."""
 
+GATHER = 0.25
+"""Of that, seconds for which what was dialled is gathered, to be recorded together."""
+
 KEEP_OWN = 60.0
 """Seconds for which a connection is known as ours although no session came of it."""
 
@@ -168,6 +171,7 @@ class Strangers:
     def _record_own(self) -> None:
         """Let other processes know what this one has dialled, all that waits at once."""
         self._dialled.wait()
+        gevent.sleep(min(GATHER, self._grace / 2))
         self._dialled.clear()
         batch = [self._unrecorded.popleft() for _ in range(len(self._unrecorded))]
         # Should it fail, the worst of it is that another process takes one of them for a stranger.
