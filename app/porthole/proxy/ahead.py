@@ -83,11 +83,13 @@ class Ahead:
 
     :ivar repeats: requests sent to the VNC server in the browser's name so far
     :ivar wait: seconds after which :meth:`due` is to be called; None for not at all
+    :ivar rest: seconds for which :meth:`begins` need not be called: the browser is near
     """
 
     def __init__(self) -> None:
         self.repeats = 0
         self.wait: float | None = None
+        self.rest = 0.0
         self._request = b""
         self._asked_at = 0.0
         self._marks: deque[_Mark] = deque()
@@ -140,7 +142,8 @@ class Ahead:
         :returns: the payload of a ping to be sent before them, and the request for the VNC server; each may be b""
         """
         since = now - self._looked_at
-        if (self._is_near and since < LOOK_AGAIN) or len(self._marks) >= MAX_MARKS:
+        self.rest = LOOK_AGAIN - since if self._is_near and since < LOOK_AGAIN else 0.0
+        if self.rest or len(self._marks) >= MAX_MARKS:
             return b"", b""
         if since < GAP:
             if not self._is_owed:

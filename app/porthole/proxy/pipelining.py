@@ -39,10 +39,18 @@ class Pipelining:
 
     def begins(self) -> None:
         """The VNC server has sent something, which is read after this."""
-        ping, request = self._ahead.begins(time.monotonic(), self._to_client.written)
+        ahead = self._ahead
+        ping, request = ahead.begins(time.monotonic(), self._to_client.written)
+        if ahead.rest:
+            self._to_client.before_read = None
+            self._watchers.after(ahead.rest, self._look_again)
+            return
         if ping:
             self._to_client.ping(ping)
         self._ask(request)
+
+    def _look_again(self) -> None:
+        self._to_client.before_read = self.begins
 
     def answered(self, payload: bytes) -> None:
         """The browser has answered a ping."""
@@ -55,8 +63,8 @@ class Pipelining:
         """
         input_ = self._input
         payload = input_.feed(data)
-        if input_.requests != self._seen:
-            self._seen = input_.requests
+        if (requests := input_.requests) != self._seen:
+            self._seen = requests
             is_alone = payload == input_.request and input_.is_between
             request = input_.request
             if not self._ahead.asked(request, time.monotonic(), self._to_client.written, may_wait=is_alone):

@@ -25,6 +25,7 @@ from porthole.proxy.watchers import READ, WRITE, Watchers
 BULK = 24 * 1024
 """Bytes of a read from which on the next is spliced."""
 
+_BINARY = int(Opcode.BINARY)
 _MOVE = os.SPLICE_F_MOVE | os.SPLICE_F_NONBLOCK
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -80,7 +81,7 @@ class ToClient:
 
     def put(self, data: bytes) -> None:
         """Send bytes of RFB that are ours; only before :meth:`begin`."""
-        self._rest += header(Opcode.BINARY, len(data)) + data
+        self._rest += header(_BINARY, len(data)) + data
         self._on_writable()
 
     def pong(self, payload: bytes) -> None:
@@ -149,7 +150,7 @@ class ToClient:
         if size == RECORD and self._is_target_tls:
             size = self._more_records(size)
         self.relayed += size
-        head = header(Opcode.BINARY, size)
+        head = header(_BINARY, size)
         start = MAX_SERVER_HEADER - len(head)
         buffers.from_target[start:MAX_SERVER_HEADER] = head
         frame = buffers.from_target_view[start : MAX_SERVER_HEADER + size]
@@ -196,7 +197,7 @@ class ToClient:
         self._is_bulk = size >= BULK
         self.relayed += size
         self._pipe, self._in_pipe = pipe, size
-        head = header(Opcode.BINARY, size)
+        head = header(_BINARY, size)
         sent = self._write(head, socket.MSG_MORE)
         self._rest = head[sent:]
         self._pour()
