@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -41,6 +42,7 @@ def measure(
     results = {}
     for row in rows:
         say(f"{row.name}: {row.title}")
+        began = time.monotonic()
         asked = {peer.name: peer for peer in peers if row.applies_to(peer)}
         outcomes = {name: Outcome(failed=failed.get(name, "")) for name in asked}
         for round_ in range(1 if row.once else effort.rounds):
@@ -49,6 +51,7 @@ def measure(
                     _one_round(row, asked[name], stage, effort, outcomes[name])
                     if outcomes[name].failed:
                         say(f"  {name} FAILED: {outcomes[name].failed}")
+        say(f"{row.name}: {time.monotonic() - began:.0f} s")
         results[row.name] = outcomes
     return results
 

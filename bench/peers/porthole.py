@@ -11,6 +11,7 @@ import contextlib
 import http.client
 import json
 import os
+import ssl
 import subprocess
 import sys
 import time
@@ -79,7 +80,7 @@ class Service(Relay):
         """A call of the API on a connection that is kept."""
         try:
             return self._request(method, path, body)
-        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError, ssl.SSLEOFError):
             self._api = None  # it was kept for too long
             return self._request(method, path, body)
 

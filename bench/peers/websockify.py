@@ -12,7 +12,7 @@ class Websockify(Peer):
 
     name = "websockify"
     title = "websockify 0.13 (PyPI)"
-    most_sessions = 1000
+    most_sessions = 500  # it keeps two descriptors a session and calls select(2), which takes numbers up to 1023
 
     def start(self, leg: Leg, certificates: Certificates, folder: Path) -> Relay:
         """See :meth:`Peer.start`."""

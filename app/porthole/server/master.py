@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import secrets
 import signal
@@ -163,7 +164,8 @@ class Master(Arbiter):  # type: ignore[misc]
         worker.tools = Tools(self.board, slot, those, index, name, lost, self.app.metrics_folder)
 
     def spawn_worker(self) -> int:
-        """Fork one."""
+        """Fork one. Its memory stays shared with ours as long as it does not look for garbage in it."""
+        gc.freeze()
         pid: int = super().spawn_worker()
         self._forked[pid] = self.WORKERS[pid]
         return pid

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 import time
@@ -158,6 +159,9 @@ class ConsoleWorker(GeventPyWSGIWorker):  # type: ignore[misc]
             self.wsgi, self.tools, self.sockets, listeners.metrics, log=self.log, environ=base_environ(self.cfg)
         )
         serving.ask_themselves()
+        # What is here now stays: to look through all of it for garbage takes tens of milliseconds, again and again.
+        gc.collect()
+        gc.freeze()
         self.slot.ready = 1
         # Workers that serve already may have other keys: they have to stop first.
         self._stay(lambda: not self._goes_on or self.tools.board.serving == self.slot.set_number)
