@@ -33,6 +33,11 @@ def recorded(appliance: Appliance, guest: Guest) -> list[dict[str, Any]]:
     return [line for line in lines if line["event"] == "stranger-on-screen" and line["instance"] == guest.uuid]
 
 
+def files_of_workers(appliance: Appliance) -> list[int]:
+    """Open files of each worker; a session has two at least."""
+    return [len(os.listdir(f"/proc/{pid}/fd")) for pid in appliance.pids()[1:]]
+
+
 def test_a_client_that_came_past_the_appliance_is_recorded_once_with_its_address(
     appliance: Appliance, hosts: Hosts, eventually: Eventually
 ) -> None:
@@ -104,6 +109,30 @@ def test_a_hundred_own_connections_of_two_processes_are_none_and_a_stranger_is_t
     lasting.request_update()
     assert lasting.raw_update() > 0
     lasting.close()
+
+
+def test_own_connections_of_two_workers_are_none_and_a_stranger_is_told_of_by_one_of_them(
+    start_appliance: StartAppliance, hosts: Hosts, eventually: Eventually
+) -> None:
+    guest = hosts[0].start_guest("web-1")
+    appliance = start_appliance(options={"DEFAULT": {"workers": 2}})
+    before = files_of_workers(appliance)
+    lasting = [appliance.open_console(guest.uuid) for _ in range(8)]
+    assert all(now > then for now, then in zip(files_of_workers(appliance), before, strict=True)), "both have some"
+    for _ in range(OWN):
+        appliance.open_console(guest.uuid).close()
+
+    with DirectClient(hosts[0].ip, guest.port) as stranger:
+        stranger.open()
+        eventually(lambda: recorded(appliance, guest))
+        with DirectClient(hosts[0].ip, guest.port) as other:
+            other.open()
+            eventually(lambda: len(recorded(appliance, guest)) > 1)
+    found = [line["details"]["client_port"] for line in recorded(appliance, guest)]
+    assert sorted(found) == sorted(str(client.address[1]) for client in (stranger, other))
+    assert appliance.metric(TOTAL) == 2
+    for session in lasting:
+        session.close()
 
 
 def test_libvirtd_is_started_anew_and_strangers_are_seen_as_before(
