@@ -111,8 +111,10 @@ class Strangers:
         self._greenlets = [gevent.spawn(self._forever, work) for work in (self._record_own, self._judge_due)]
 
     def stop(self) -> None:
-        """Judge what waits, and no more."""
+        """Record and judge what waits, and no more."""
         gevent.killall(self._greenlets)
+        # Other processes go on judging, and what was dialled a moment ago is still gathered.
+        gevent.with_timeout(STOP_TIMEOUT, self._record_waiting, timeout_value=None)
         gevent.with_timeout(STOP_TIMEOUT, self._judge, list(self._pending.values()), timeout_value=None)
 
     # --- called on the hub, without blocking
@@ -173,7 +175,12 @@ class Strangers:
         self._dialled.wait()
         gevent.sleep(min(GATHER, self._grace / 2))
         self._dialled.clear()
+        self._record_waiting()
+
+    def _record_waiting(self) -> None:
         batch = [self._unrecorded.popleft() for _ in range(len(self._unrecorded))]
+        if not batch:
+            return
         # Should it fail, the worst of it is that another process takes one of them for a stranger.
         with contextlib.suppress(StoreUnavailable):
             self._table.dialled(batch)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import gevent
 import pytest
 
+from porthole.proxy import ahead
 from porthole.proxy.frames import Opcode
 from porthole.proxy.input import BrowserInput
 from porthole.proxy.rfb.client_messages import Mode
@@ -103,6 +105,22 @@ def test_a_browser_that_is_near_is_left_to_ask_by_itself(pipelined: Start) -> No
                 d.browser.sendall(client_frame(Opcode.PONG, payload))
         gevent.sleep(0.05)
     assert nothing_more(d)
+
+
+def test_one_that_is_near_is_pinged_again_after_a_while(pipelined: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ahead, "LOOK_AGAIN", 0.2)
+    monkeypatch.setattr(ahead, "NEAR", 10.0)  # however slow this machine is
+    d = pipelined()
+    pings = 0
+    end = time.monotonic() + 20
+    while pings < 3 and time.monotonic() < end:
+        d.vnc.sendall(UPDATE)
+        for opcode, payload in server_frames(d.browser.recv(65536)):
+            if opcode == Opcode.PING:
+                pings += 1
+                d.browser.sendall(client_frame(Opcode.PONG, payload))
+        gevent.sleep(0.02)
+    assert pings == 3
 
 
 @pytest.mark.parametrize("sent", [ALL, KEY, CUT_TEXT])

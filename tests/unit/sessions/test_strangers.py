@@ -97,6 +97,11 @@ class TestOwn:
             gevent.sleep(GRACE / 4)
         world.after_all(0)
 
+    def test_what_was_dialled_right_before_the_stop_is_known_to_other_processes(self, world: World) -> None:
+        world.strangers.dialled("192.0.2.9:40000")
+        world.strangers.stop()
+        assert world.table.ours(["192.0.2.9:40000"]) == {"192.0.2.9:40000"}
+
     @pytest.mark.parametrize(
         ("ours", "theirs"),
         [
