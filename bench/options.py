@@ -10,7 +10,7 @@ from bench.peers.base import Peer
 from bench.rows import ROWS
 from bench.rows.base import Effort, Row
 
-ROUNDS, QUICK_ROUNDS = 5, 2
+ROUNDS, QUICK_ROUNDS = 5, 1
 MOST_ROUNDS = 100
 
 
@@ -53,7 +53,7 @@ def parse(arguments: Sequence[str]) -> Options:
         description="Measure the relay against its peers. A full run writes bench/results.md and bench/results.svg.",
         epilog="docs/explanation/performance.md says what is measured and how.",
     )
-    parser.add_argument("--quick", action="store_true", help="all rows, in short")
+    parser.add_argument("--quick", action="store_true", help="all rows, one short round, in less than three minutes")
     parser.add_argument(
         "--only", action="append", default=[], metavar="ROW", type=_row, help="only this row; may be repeated"
     )

@@ -15,6 +15,9 @@ from porthole.audit.files import LogFile, older_files
 from porthole.audit.keys import AuditKeys
 from porthole.audit.line import START, Head, Line, read
 
+GLANCE = 8 * 1024
+"""Bytes at a file's end that are looked at first: with several processes, each finds the others' lines all the time."""
+
 WINDOW = 512 * 1024
 """Bytes at a file's end in which its last line is looked for; more than one write can leave half done."""
 
@@ -46,9 +49,16 @@ def read_tail(descriptor: int, keys: AuditKeys, *, trust_unknown: bool = False) 
     :param trust_unknown: take a line that has our form and an unknown key for one of ours: a newer process may have
         a newer key. It is believed for nothing but its place in the chain.
     """
+    tail = _read_tail(descriptor, keys, GLANCE, trust_unknown=trust_unknown)
+    if tail.last is not None and not tail.rest:
+        return tail
+    return _read_tail(descriptor, keys, WINDOW, trust_unknown=trust_unknown)
+
+
+def _read_tail(descriptor: int, keys: AuditKeys, window: int, *, trust_unknown: bool) -> Tail:
     size = os.fstat(descriptor).st_size
-    begin = max(0, size - WINDOW)
-    data = os.pread(descriptor, WINDOW, begin)
+    begin = max(0, size - window)
+    data = os.pread(descriptor, window, begin)
     if begin:
         data = data[data.find(b"\n") + 1 :]
     needs_newline = bool(data) and not data.endswith(b"\n")

@@ -14,6 +14,7 @@ from porthole.audit import AuditKeys, AuditUnavailable, Entry, Head
 from porthole.audit.finding import Kind
 from porthole.audit.line import MAX_LINE
 from porthole.audit.log import check
+from porthole.audit.recovery import GLANCE, WINDOW
 from porthole.audit.writer import MAX_WRITE, ChainWriter
 from tests.unit.audit.conftest import KEY, KEYS, OTHER_KEY, OTHER_KEYS, Log, entry, events, fields, put
 
@@ -40,6 +41,33 @@ class TestTheChain:
             head = put(writers[number % 2], entry(number))
 
         assert [fields(line)["details"]["n"] for line in log.lines()] == list(range(20))
+        assert log.verify(head).ok
+
+    def test_a_turn_after_another_writer_costs_no_more_in_a_long_log(
+        self, log: Log, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        first, second = log.writer(), log.writer()
+        put(first, *(entry(n, reason="x" * 200) for n in range(2 * WINDOW // 500)))
+        put(second, entry())
+        put(first, entry())
+        lengths: list[int] = []
+
+        def pread(descriptor: int, length: int, offset: int) -> bytes:
+            lengths.append(length)
+            return read(descriptor, length, offset)
+
+        read = os.pread
+        monkeypatch.setattr(os, "pread", pread)
+        head = put(second, entry())
+
+        assert lengths == [GLANCE]
+        assert log.verify(head).ok
+
+    def test_a_line_that_is_longer_than_the_first_glance_is_found(self, log: Log) -> None:
+        put(log.writer(), entry(reason="x" * GLANCE))
+        head = put(log.writer(), entry())
+
+        assert head.seq == 2
         assert log.verify(head).ok
 
     def test_what_is_waiting_is_taken_when_it_is_our_turn(self, log: Log) -> None:
