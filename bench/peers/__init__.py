@@ -8,11 +8,12 @@ from bench.peers.haproxy import HAProxy
 from bench.peers.lighttpd import Lighttpd
 from bench.peers.node import NodeWebsockify
 from bench.peers.nova_proxy import NovaProxy
-from bench.peers.porthole import Porthole
+from bench.peers.porthole import OneByOne, Porthole
 from bench.peers.websockify import DebiansWebsockify, Websockify
 
 PEERS: tuple[Peer, ...] = (
     Porthole(),
+    OneByOne(),
     Websockify(),
     DebiansWebsockify(),
     Go(),

@@ -126,11 +126,13 @@ class Peer(ABC):
     :ivar name: as it is named on the command line and in results
     :ivar title: in words, with what is worth knowing
     :ivar most_sessions: how many it is asked to hold; a process a session takes too much memory for more
+    :ivar rows: names of the rows that it is there for; empty for all
     """
 
     name: str
     title: str
     most_sessions = 5000
+    rows: tuple[str, ...] = ()
 
     def why_not(self, leg: Leg) -> str | None:
         """Why it cannot stand between these; None when it can."""

@@ -27,6 +27,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 APP = CHECKOUT / "app"
 NOVNC = CHECKOUT / ".cache" / "novnc" / "node_modules" / "@novnc" / "novnc"
 USER, PASSWORD = "bench", "a password for this run"  # of a service that only listens on 127.0.0.1
+ONE_BY_ONE = "porthole-one-by-one"
 READY_TIMEOUT = 60.0
 CALL_TIMEOUT = 30.0
 
@@ -110,6 +111,7 @@ class Porthole(Peer):
 
     name = "porthole"
     title = "Porthole (this checkout)"
+    pipelines = True
 
     def why_not(self, leg: Leg) -> str | None:
         """It can stand between all of them."""
@@ -134,7 +136,7 @@ class Porthole(Peer):
         for name, content in self._files.items():
             (folder / name).touch(0o600)
             (folder / name).write_bytes(content)
-        configuration = _configure(folder, leg, certificates, port, uris)
+        configuration = _configure(folder, leg, certificates, port, uris, pipelines=self.pipelines)
         argv: list[str | Path] = [sys.executable, "-m", "porthole", "serve", "--config-file", configuration]
         process, log = launch(argv, folder, env={"PYTHONPATH": str(APP)})
         service = Service(process, port, log, certificates.authority if leg.tls else None, instances)
@@ -144,6 +146,15 @@ class Porthole(Peer):
             service.stop()
             raise
         return service
+
+
+class OneByOne(Porthole):
+    """The same, which leaves asking to the browser."""
+
+    name = ONE_BY_ONE
+    title = "Porthole with pipeline_updates = false"
+    rows = ("far", "near", "narrow")
+    pipelines = False
 
 
 def _nodes(folder: Path, port: int, computes: int, guests: int) -> tuple[list[str], list[str]]:
@@ -174,7 +185,9 @@ def _keys_and_users(folder: Path) -> dict[str, bytes]:
     return {name: (folder / name).read_bytes() for name in ("token.keys", "audit.keys", "htpasswd", "roles")}
 
 
-def _configure(folder: Path, leg: Leg, certificates: Certificates, port: int, uris: Sequence[str]) -> Path:
+def _configure(
+    folder: Path, leg: Leg, certificates: Certificates, port: int, uris: Sequence[str], *, pipelines: bool
+) -> Path:
     client_cert, client_key = certificates.client
     sections: dict[str, dict[str, object]] = {
         "DEFAULT": {"novnc_path": NOVNC, "state_path": folder / "state"},
@@ -187,7 +200,7 @@ def _configure(folder: Path, leg: Leg, certificates: Certificates, port: int, ur
             "vencrypt_client_key": client_key,
         },
         "consoleauth": {"token_key_file": folder / "token.keys", "token_ttl": 3600, "idle_timeout": 7200},
-        "proxy": {"max_sessions": 6000},
+        "proxy": {"max_sessions": 6000, "pipeline_updates": pipelines},
         "audit": {"key_file": folder / "audit.keys"},
         "api": {
             "http_basic_auth_user_file": folder / "htpasswd",

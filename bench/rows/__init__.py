@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bench.peers import OURS
+from bench.peers.porthole import ONE_BY_ONE
 from bench.rows.base import Goal, Row
 from bench.rows.blocked import Blocked
 from bench.rows.consoles import Ask, Connect
@@ -41,8 +42,8 @@ ROWS: tuple[Row, ...] = (
         goals=(Goal("cpu_per_gb", 0.6, "websockify"), Goal("cpu_per_gb", 1.0, "go")),
     ),
     Recorded(),
-    Far("far", WAY, (Goal("fps", 4, "websockify", at_least=True), Goal("cpu_ms", 1.0, "websockify"))),
-    Far("near", 0.0, (Goal("fps", 1.0, "websockify", at_least=True),)),
+    Far("far", WAY, (Goal("fps", 4, "websockify", at_least=True), Goal("cpu_ms", 1.0, ONE_BY_ONE))),
+    Far("near", 0.0, (Goal("fps", 1.0, "websockify", at_least=True), Goal("cpu_ms", 1.0, ONE_BY_ONE))),
     Narrow(),
     Echo(),
     LoadedEcho(),

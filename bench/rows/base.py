@@ -88,7 +88,7 @@ class Row(ABC):
 
     def applies_to(self, peer: Peer) -> bool:
         """Whether the row says anything about such a relay."""
-        return not self.only or peer.name in self.only
+        return (not self.only or peer.name in self.only) and (not peer.rows or self.name in peer.rows)
 
     def verify(self, stage: Stage, peer: Peer) -> None:
         """Look whether the bytes that arrive are the bytes sent, before anything is measured.

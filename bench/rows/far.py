@@ -9,6 +9,7 @@ from dataclasses import replace
 from bench.loads.link import HOST, Link
 from bench.measure import processor_seconds
 from bench.peers.base import Peer, Relay
+from bench.peers.porthole import ONE_BY_ONE
 from bench.rows.base import Effort, Figure, Goal, Row, Sample
 from bench.stage import Stage
 
@@ -24,6 +25,7 @@ SETTLES = 2.0
 class Far(Row):
     """One session over a long way, or over none."""
 
+    only = ("porthole", ONE_BY_ONE, "websockify")  # all but ours do the same here: one update for one request
     figures = (Figure("fps", "pictures/s", 1), Figure("cpu_ms", "processor ms a picture", 2))
 
     def __init__(self, name: str, way: float, goals: tuple[Goal, ...]) -> None:
@@ -31,10 +33,6 @@ class Far(Row):
         self.title = f"A guest that draws 30 pictures a second, of 1 MB each, {way * 1000:.0f} ms away"
         self.goals = goals
         self._way = way
-
-    def applies_to(self, peer: Peer) -> bool:
-        """See :meth:`Row.applies_to`. All but ours do the same here: one update for one request."""
-        return peer.name in ("porthole", "websockify", "go")
 
     def measure(self, stage: Stage, peer: Peer, effort: Effort) -> Sample:
         """See :meth:`Row.measure`. The guest is QEMU's, its pictures are in raw encoding."""

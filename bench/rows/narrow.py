@@ -11,6 +11,7 @@ from bench.loads import film, messages
 from bench.loads.link import HOST, Link, LinkError
 from bench.measure import percentile
 from bench.peers.base import Peer
+from bench.peers.porthole import ONE_BY_ONE
 from bench.rows.base import Effort, Figure, Goal, Row, Sample
 from bench.rows.far import SETTLES, WAY
 from bench.stage import Stage
@@ -30,12 +31,13 @@ class Narrow(Row):
         f"A key on a screen that changes all the time, {WAY * 1000:.0f} ms away over {RATE * 8 // 1_000_000} Mbit/s, "
         f"updates of {film.UPDATE_LENGTH // 1000} KB"
     )
+    only = ("porthole", ONE_BY_ONE, "websockify")
     figures = (Figure("p50", "echo p50 ms", 0), Figure("longest", "longest ms", 0), Figure("fps", "pictures/s", 1))
-    goals = (Goal("p50", 1.1, "websockify"), Goal("fps", 1.0, "websockify", at_least=True))
-
-    def applies_to(self, peer: Peer) -> bool:
-        """See :meth:`Row.applies_to`. All but ours do the same here: one update for one request."""
-        return peer.name in ("porthole", "websockify", "go")
+    goals = (
+        Goal("p50", 1.1, "websockify"),
+        Goal("p50", 1.1, ONE_BY_ONE),
+        Goal("fps", 1.0, "websockify", at_least=True),
+    )
 
     def measure(self, stage: Stage, peer: Peer, effort: Effort) -> Sample:
         """See :meth:`Row.measure`. An echo is over when an update that shows the key is there, whole."""

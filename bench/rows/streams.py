@@ -84,7 +84,8 @@ class Stream(Row):
 
     def applies_to(self, peer: Peer) -> bool:
         """Whether the relay knows such legs at all."""
-        return peer.why_not(Leg(0, tls=self._tls, vencrypt=self._vencrypt)) is None
+        can_stand_there = peer.why_not(Leg(0, tls=self._tls, vencrypt=self._vencrypt)) is None
+        return can_stand_there and super().applies_to(peer)
 
     def _relay(self, stage: Stage, peer: Peer) -> Relay:
         return stage.relay(peer, stage.leg(tls=self._tls, vencrypt=self._vencrypt))

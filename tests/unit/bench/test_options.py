@@ -73,4 +73,12 @@ def test_goals_speak_of_figures_rows_and_peers_that_there_are() -> None:
         for goal in row.goals:
             assert goal.key in {figure.key for figure in by_name(goal.row or row.name).figures}
             assert goal.key in {figure.key for figure in row.figures}
-            assert goal.peer in {"", *(peer.name for peer in PEERS)}
+            if goal.peer:
+                (peer,) = (peer for peer in PEERS if peer.name == goal.peer)
+                assert by_name(goal.row or row.name).applies_to(peer)
+
+
+def test_a_peer_that_is_there_for_some_rows_is_in_these_alone() -> None:
+    for peer in PEERS:
+        if peer.rows:
+            assert {row.name for row in ROWS if row.applies_to(peer)} == set(peer.rows)
