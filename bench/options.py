@@ -12,6 +12,7 @@ from bench.rows.base import Effort, Row
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 MOST_ROUNDS = 100
+_NAMED_IN_GOALS = {goal.peer for row in ROWS for goal in row.goals}
 
 
 class Options(argparse.Namespace):
@@ -32,8 +33,9 @@ class Options(argparse.Namespace):
 
     @property
     def chosen_peers(self) -> list[Peer]:
-        """Ours, and those that were named; by default all."""
-        return [peer for peer in PEERS if not self.peers or peer.name in (OURS, *self.peers)]
+        """Ours, and those that were named; by default all, or with ``--quick`` those that goals speak of."""
+        names = (OURS, *(self.peers or (_NAMED_IN_GOALS if self.quick else [peer.name for peer in PEERS])))
+        return [peer for peer in PEERS if peer.name in names]
 
     @property
     def effort(self) -> Effort:
@@ -53,7 +55,11 @@ def parse(arguments: Sequence[str]) -> Options:
         description="Measure the relay against its peers. A full run writes bench/results.md and bench/results.svg.",
         epilog="docs/explanation/performance.md says what is measured and how.",
     )
-    parser.add_argument("--quick", action="store_true", help="all rows, one short round, in less than three minutes")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="all rows and the relays of the goals, one short round: less than 3 minutes",
+    )
     parser.add_argument(
         "--only", action="append", default=[], metavar="ROW", type=_row, help="only this row; may be repeated"
     )

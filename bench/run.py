@@ -24,7 +24,7 @@ from bench.rows.base import Effort, Row
 from bench.stage import Stage
 
 RESULTS = Path(__file__).parent
-RECORDED_SECONDS, QUICK_RECORDED_SECONDS = 15, 4
+RECORDED_SECONDS, QUICK_RECORDED_SECONDS = 15, 3
 _FAILURES = (PeerFailed, LinkError, RecordingError, OSError)
 _DEBIAN = ("websockify", "golang-go", "haproxy", "lighttpd", "nodejs", "qemu-system-x86")
 
@@ -78,7 +78,7 @@ def about(effort: Effort) -> dict[str, str]:
     )
     return {
         "measured": datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%d %H:%M UTC"),
-        "machine": f"{os.cpu_count()} processors ({model}), Linux {platform.release()}",
+        "machine": f"{os.cpu_count()} processors ({model}), Linux {'.'.join(platform.release().split('.')[:2])}",
         "rounds": f"{effort.rounds}{', quick' if effort.quick else ''}",
         "Python": platform.python_version(),
         "Debian packages": _versions(),

@@ -61,6 +61,11 @@ class Effort:
         return 0.4 if self.quick else 2.0
 
     @property
+    def settles(self) -> float:
+        """Seconds before pictures are counted."""
+        return 1.0 if self.quick else 2.0
+
+    @property
     def warm_up(self) -> float:
         """Seconds of the same load before that."""
         return 0.1 if self.quick else 0.5

@@ -18,8 +18,6 @@ WAY = 0.1
 
 REQUEST = struct.pack("!BBHHHH", 3, 1, 0, 0, 640, 400)
 PIXELS = 4
-SETTLES = 2.0
-"""Seconds before pictures are counted."""
 
 
 class Far(Row):
@@ -42,11 +40,12 @@ class Far(Row):
             relay = stage.relay(peer, leg)
             door = relay.door()
             with far_away((HOST, door.port), self._way) as port, Link(replace(door, port=port)) as link:
-                return self._watched(link, relay, 4 * effort.window)
+                return self._watched(link, relay, effort)
 
-    def _watched(self, link: Link, relay: Relay, seconds: float) -> Sample:
+    def _watched(self, link: Link, relay: Relay, effort: Effort) -> Sample:
+        seconds = 4 * effort.window
         link.send(REQUEST)
-        self._watch(link, SETTLES)
+        self._watch(link, effort.settles)
         pids = relay.pids()
         spent = processor_seconds(pids)
         shown = self._watch(link, seconds)

@@ -13,7 +13,7 @@ from bench.measure import percentile
 from bench.peers.base import Peer
 from bench.peers.porthole import ONE_BY_ONE
 from bench.rows.base import Effort, Figure, Goal, Row, Sample
-from bench.rows.far import SETTLES, WAY
+from bench.rows.far import WAY
 from bench.stage import Stage
 
 RATE = 250_000
@@ -51,7 +51,7 @@ class Narrow(Row):
             _Keys(link) as keys,
         ):
             link.send(messages.next_update())
-            _watch(link, keys, SETTLES)
+            _watch(link, keys, effort.settles)
             keys.echoes.clear()
             seconds = max(3.0, 5 * effort.window)
             shown = _watch(link, keys, seconds)

@@ -22,6 +22,16 @@ def test_less_than_everything_does_not_replace_the_results_page(argument: str) -
     assert not options.parse([argument]).is_full
 
 
+def test_quick_has_all_rows_and_the_relays_that_goals_speak_of() -> None:
+    asked = options.parse(["--quick"])
+
+    assert asked.chosen_rows == list(ROWS)
+    assert [peer.name for peer in asked.chosen_peers] == [
+        "porthole", "porthole-one-by-one", "websockify", "go", "haproxy", "nova-novncproxy",
+    ]  # fmt: skip
+    assert [peer.name for peer in options.parse(["--quick", "--peers=node"]).chosen_peers] == ["porthole", "node"]
+
+
 def test_only_may_be_repeated() -> None:
     asked = options.parse(["--only", "echo", "--only", "bulk"])
 
