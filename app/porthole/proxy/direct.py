@@ -41,7 +41,7 @@ def calls(side: socket.socket) -> Calls:
     """Those of a connection, which has to be open and, with TLS, through its handshake."""
     if isinstance(side, ssl.SSLSocket):
         return _Tls(side)
-    plain: Calls = getattr(side, "_sock")  # noqa: B009 - likewise
+    plain: Calls = getattr(side, "_sock")  # noqa: B009 - mypy knows no private name
     return plain
 
 
