@@ -24,6 +24,7 @@ from porthole.auth.policy_checks import Rules, checked
 from porthole.auth.policy_file import PolicyFile, PolicyFileError
 from porthole.auth.policy_rules import RULES, Action
 from porthole.auth.principal import Principal, Role
+from porthole.turns import give_way
 
 LOOK_AGAIN = 0.3
 """Seconds between looks whether the file has changed."""
@@ -103,7 +104,7 @@ class Policy:
         shown: dict[tuple[str, str], bool] = {}
         for owner in {_owner(thing) for thing in things}:
             if len(shown) % DECISIONS_AT_ONCE == DECISIONS_AT_ONCE - 1:
-                gevent.sleep(0)
+                give_way()
             shown[owner] = self._may(principal, action, *owner)
         return [thing for thing in things if shown[_owner(thing)]]
 

@@ -157,6 +157,10 @@ class Sessions:
         """The sessions now, those whose 101 is still to come among them."""
         return list(self._live.values())
 
+    def is_live(self, session: Session) -> bool:
+        """Whether it has not ended."""
+        return self._live.get(session.record.connection) is session
+
     def end(self, connection: str, code: int, reason: str) -> None:
         """End the session that this connection carries: now, or when it is added in a moment."""
         session = self._live.get(connection)

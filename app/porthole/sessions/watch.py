@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 
 import gevent
@@ -14,14 +13,13 @@ from porthole.compute.model import Instance, Listing
 from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.sessions.registry import Sessions
+from porthole.sessions.reports import Reports
 from porthole.sessions.rights import needed
 from porthole.state.database import StoreUnavailable
+from porthole.turns import give_way
 
 LOOK_EVERY = 0.3
 """Seconds between two looks at what other processes have ordered, and at permissions and idle sessions."""
-
-REPORT_EVERY = 4.0
-"""Seconds between two reports of what went through the sessions; far below verdict.STALE_AFTER."""
 
 AT_ONCE = 200
 """Sessions that are looked at before others get a turn."""
@@ -55,7 +53,7 @@ class Watch:
         self._listing = listing
         self._policy = policy
         self._idle_timeout = idle_timeout
-        self._next_report = 0.0
+        self._reports = Reports(sessions, ahead=LOOK_EVERY)
         self._complained: set[Callable[[], None]] = set()
         self._greenlets: list[gevent.Greenlet[..., None]] = []
 
@@ -66,14 +64,12 @@ class Watch:
     def stop(self) -> None:
         """Look no more; what is not on record yet is recorded."""
         gevent.killall(self._greenlets)
-        self._try(self._report)
+        self._try(self._reports.report_all)
 
     def obey(self) -> None:
-        """Cut the connections that this or another process wants cut, and tell the store of the others."""
+        """Cut the connections that this or another process wants cut, and tell the store of some of the others."""
         self._try(self._cut)
-        if time.monotonic() >= self._next_report:
-            self._next_report = time.monotonic() + REPORT_EVERY
-            self._try(self._report)
+        self._try(self._reports.report_due)
 
     def judge(self) -> None:
         """End what may not go on: a user who is gone or may no longer, another owner, a console that nobody uses."""
@@ -92,7 +88,7 @@ class Watch:
             elif self._idle_timeout and session.idle_seconds() >= self._idle_timeout:
                 session.end(CloseCode.IDLE, f"Nobody used this console for {self._idle_timeout} seconds.")
             if number % AT_ONCE == AT_ONCE - 1:
-                gevent.sleep(0)
+                give_way()
 
     def _may_open(self, principal: Principal, instance: Instance, claims: Claims) -> bool:
         """As a connect would be let in."""
@@ -110,17 +106,6 @@ class Watch:
     def _cut(self) -> None:
         for connection, code, reason in self._records.table.cuts(self._records.worker):
             self._sessions.end(connection, code, reason)
-
-    def _report(self) -> None:
-        self._sessions.record_late()
-        taken = [(session, session.take_traffic()) for session in self._sessions.live()]
-        try:
-            if taken:
-                self._records.table.report([traffic for _, traffic in taken])
-        except StoreUnavailable:
-            for session, traffic in taken:
-                session.give_back(traffic)
-            raise
 
     def _try(self, work: Callable[[], None]) -> None:
         try:
