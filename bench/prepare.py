@@ -5,11 +5,10 @@ A peer that cannot be installed does not end the run: why is kept for the result
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from bench.peers import go, node
@@ -20,17 +19,11 @@ from provision.progress import Progress, StepFailed, run
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 PEERS = Path(__file__).with_name("peers")
-REQUIREMENTS = tuple(
-    CHECKOUT / name for name in ("requirements.txt", "script/local_lab/requirements.txt", "requirements-dev.txt")
-)
-"""As script/test has them, so that both have the same environment."""
-
 FAILED = CACHE / "failed.json"
 """Peer's name → why it could not be installed."""
 
 LOG = CACHE / "setup.log"
 GORILLA = Path("/usr/share/gocode/src/github.com/gorilla/websocket")
-POLICY = Path("/usr/sbin/policy-rc.d")
 
 OUR_NEEDS = (
     *debian.PYTHON_NEEDS,
@@ -55,13 +48,12 @@ def everything(peers: Sequence[str], progress: Progress) -> Path:
     """
     CACHE.mkdir(parents=True, exist_ok=True)
     debian.ensure(OUR_NEEDS, LOG, progress)
-    python = python_env.ensure(CHECKOUT / ".venv", REQUIREMENTS, LOG, progress)
+    python = python_env.ensure(CHECKOUT / ".venv", python_env.DEVELOPMENT, LOG, progress)
     novnc.ensure(CHECKOUT / ".cache" / "novnc", CHECKOUT / "app", LOG, progress)
     failed = {}
     for name in peers:
         try:
-            with _no_services_started():
-                debian.ensure(NEEDS.get(name, ()), LOG, progress)
+            debian.ensure(NEEDS.get(name, ()), LOG, progress)
             if install := _INSTALL.get(name):
                 install(progress)
         except (StepFailed, OSError) as failure:
@@ -69,20 +61,6 @@ def everything(peers: Sequence[str], progress: Progress) -> Path:
             progress.say(f"script/bench: {name}: {failure}")
     FAILED.write_text(json.dumps(failed))
     return python
-
-
-@contextlib.contextmanager
-def _no_services_started() -> Iterator[None]:
-    """Debian's packages of web servers start them; policy-rc.d keeps them from it (invoke-rc.d(8))."""
-    if os.geteuid() != 0 or POLICY.exists():
-        yield
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    POLICY.chmod(0o755)
-    try:
-        yield
-    finally:
-        POLICY.unlink()
 
 
 def _websockify(progress: Progress) -> None:

@@ -6,11 +6,12 @@ from: Node.js from its makers, say, or a compiler built by hand.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import os
 import shutil
 import sysconfig
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +19,18 @@ from provision.progress import Progress, StepFailed, run
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where programs are looked for besides PATH: an ordinary user's has no sbin."""
+
+
+POLICY = Path("/usr/sbin/policy-rc.d")
+UPDATES = Path("/var/lib/dpkg/updates")
+"""Files with numbers are what an interrupted dpkg has not put into its list yet; apt-get looks for them too."""
+
+_NOTHING_STARTS = """\
+#!/bin/sh
+# Porthole's scripts put this here while they install packages; when none of them runs, it can be deleted.
+exit 101
+"""
+_APT_GET = ("apt-get", "-q", "-o", "DPkg::Lock::Timeout=120")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +80,7 @@ HYPERVISOR_NEEDS = (
 
 
 def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
-    """Install what is missing; without root, say what to install.
+    """Install what is missing; without root, say what to install. No service is started by it.
 
     :raises StepFailed: something is missing and this is not root, or apt-get failed
     """
@@ -87,9 +100,36 @@ def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
         )
     advice = f"Try it by hand: {command}"
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": PATH}
-    with progress.step("Debian's package lists"):
-        run(["apt-get", "-q", "-o", "DPkg::Lock::Timeout=120", "update"], log, advice=advice, env=env)
-    with progress.step(f"Debian packages ({' '.join(missing)})"):
-        argv = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=120", "install", "--no-install-recommends", *missing]
-        run(argv, log, advice=advice, env=env)
-        importlib.invalidate_caches()
+    with _no_services_started():
+        _finish_what_was_interrupted(log, progress, env)
+        with progress.step("Debian's package lists"):
+            run([*_APT_GET, "update"], log, advice=advice, env=env)
+        with progress.step(f"Debian packages ({' '.join(missing)})"):
+            run([*_APT_GET, "-y", "install", "--no-install-recommends", *missing], log, advice=advice, env=env)
+            importlib.invalidate_caches()
+
+
+def _finish_what_was_interrupted(log: Path, progress: Progress, env: dict[str, str]) -> None:
+    """Configure what an installation left half done that was cut off; apt-get refuses to go on before."""
+    if not any(UPDATES.glob("[0-9]*")):
+        return
+    advice = "Try it by hand: dpkg --configure -a && apt-get --fix-broken install"
+    with progress.step("An interrupted installation of Debian packages"):
+        run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], log, advice=advice, env=env)
+
+
+@contextlib.contextmanager
+def _no_services_started() -> Iterator[None]:
+    """Debian's packages of web servers start them; policy-rc.d keeps them from it (invoke-rc.d(8)).
+
+    One that is there already is left as it is, unless a run of ours that was killed left it behind.
+    """
+    if POLICY.exists() and POLICY.read_text() != _NOTHING_STARTS:
+        yield
+        return
+    POLICY.write_text(_NOTHING_STARTS)
+    POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink(missing_ok=True)

@@ -10,6 +10,12 @@ from pathlib import Path
 
 from provision.progress import Progress, run
 
+CHECKOUT = Path(__file__).resolve().parents[2]
+DEVELOPMENT = tuple(
+    CHECKOUT / name for name in ("requirements.txt", "script/local_lab/requirements.txt", "requirements-dev.txt")
+)
+"""What is in the checkout's own environment, ``.venv``, in which script/test and script/bench run."""
+
 STAMP = ".complete"
 
 

@@ -18,9 +18,6 @@ from run_tests.parts import PARTS, Part, why_no_namespaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache"
-REQUIREMENTS = tuple(
-    CHECKOUT / name for name in ("requirements.txt", "script/local_lab/requirements.txt", "requirements-dev.txt")
-)
 UNIT = "tests/unit"
 ALONE = ("tests/integration/service/test_figures.py", "tests/lab")
 """These measure the machine, or look for what the lab left on it: nothing else runs beside them."""
@@ -107,7 +104,7 @@ def _prepare(parts: Sequence[Part], progress: Progress) -> Path:
             step=" and ".join(hosts),
             advice=f"What can run here: script/test {others}",
         )
-    python = python_env.ensure(CHECKOUT / ".venv", REQUIREMENTS, log, progress)
+    python = python_env.ensure(CHECKOUT / ".venv", python_env.DEVELOPMENT, log, progress)
     if any(debian.NODE_NEEDS[0] in part.needs for part in parts):
         novnc.ensure(CACHE / "novnc", CHECKOUT / "app", log, progress)
     if any(part.name == "browser" for part in parts):

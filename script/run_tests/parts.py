@@ -54,7 +54,13 @@ PARTS = (
         (*debian.PYTHON_NEEDS, program("shellcheck", "shellcheck"), *_VAGRANT),
     ),
     Part("unit", "each package by itself, without libvirtd", "tests/unit", (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS)),
-    Part("integration", "the service in front of real libvirtd and QEMU", "tests/integration", _HOSTS, namespaces=True),
+    Part(
+        "integration",
+        "the service in front of real libvirtd and QEMU",
+        "tests/integration",
+        (*_HOSTS, program("nginx", "nginx"), program("haproxy", "haproxy"), program("curl", "curl")),
+        namespaces=True,
+    ),
     Part(
         "attacks",
         "hostile VNC servers, browsers and clients against the service, by the names of what others got wrong",

@@ -83,14 +83,12 @@ def test_a_peer_that_cannot_be_installed_does_not_end_the_run(tmp_path: Path, mo
     monkeypatch.setattr(novnc, "ensure", lambda *_: None)
     monkeypatch.setattr(prepare, "CACHE", tmp_path)
     monkeypatch.setattr(prepare, "FAILED", tmp_path / "failed.json")
-    monkeypatch.setattr(prepare, "POLICY", tmp_path / "policy-rc.d")
 
     prepare.everything(["porthole", "haproxy", "lighttpd"], Progress())
 
     assert json.loads((tmp_path / "failed.json").read_text()) == {
         "haproxy": "not installed: Debian packages: apt-get failed"
     }
-    assert not (tmp_path / "policy-rc.d").exists()
 
 
 def test_a_program_that_is_not_there_is_a_failure_in_words(tmp_path: Path) -> None:
