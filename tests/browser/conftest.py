@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import shlex
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page
 
+from tests.browser import driver
 from tests.browser.console import Console
+from tests.browser.driver import TIMEOUT_MS
 from tests.browser.watch import Watch
 from tests.hosts import ComputeHost, Guest, Network
 from tests.hosts.screen import is_up
@@ -18,34 +18,14 @@ from tests.service import Appliance
 
 Hosts = tuple[ComputeHost, ComputeHost]
 
-ARGUMENTS = (
-    "--no-sandbox",  # it needs namespaces of its own, which root in a container may not have
-    "--no-proxy-server",
-    "--no-first-run",
-    "--disable-gpu",
-    "--disable-quic",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
 WINDOW = {"width": 1280, "height": 800}
-TIMEOUT_MS = 30_000
 
 
 @pytest.fixture(scope="session")
 def chromium(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """One browser for the whole run. Playwright speaks to it through a pipe, which knows no network."""
-    program = shutil.which("chromium")
-    if program is None:
-        pytest.fail("Chromium is missing; script/test installs it.", pytrace=False)
-    wrapper = tmp_path_factory.mktemp("chromium") / "chromium"
-    wrapper.write_text(f'#!/bin/sh\nexec {shlex.join(network.browser.command([program]))} "$@"\n')
-    wrapper.chmod(0o755)
-    expect.set_options(timeout=TIMEOUT_MS)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=wrapper, args=ARGUMENTS, timeout=2 * TIMEOUT_MS)
+    """One browser for the whole run."""
+    with driver.chromium(network.browser, tmp_path_factory.mktemp("chromium")) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
