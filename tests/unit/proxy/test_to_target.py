@@ -80,6 +80,21 @@ class Way:
         finally:
             self.vnc.settimeout(10)
 
+    def notes_reads(self) -> list[int]:
+        """Bytes of payload in each piece that is passed on from now on."""
+        read: list[int] = []
+
+        def look(payload: bytes) -> bytes:
+            read.append(len(payload))
+            return payload
+
+        self.it.look = look
+        return read
+
+    def is_stuck(self) -> bool:
+        """Whether the VNC server has to take something."""
+        return self.it.is_stuck
+
     def close(self) -> None:
         self.watchers.close()
         for side in (self.browser, self.client, self.vnc, self.target):
@@ -138,8 +153,7 @@ class TestPieces:
 
 class TestBounds:
     def test_of_small_frames_no_more_is_read_at_once_than_others_may_wait_for(self, way: Way) -> None:
-        read: list[int] = []
-        way.it.look = lambda payload: read.append(len(payload)) or payload
+        read = way.notes_reads()
         count = 20_000
         sending = gevent.spawn(way.browser.sendall, client_frame(Opcode.BINARY, b"123456") * count)
         assert len(way.gets(6 * count)) == 6 * count
@@ -147,8 +161,7 @@ class TestBounds:
         assert max(read) <= CLIENT_CHUNK
 
     def test_of_a_large_frame_more_is_read_and_never_more_than_the_buffer_has(self, way: Way) -> None:
-        read: list[int] = []
-        way.it.look = lambda payload: read.append(len(payload)) or payload
+        read = way.notes_reads()
         picture = random.Random(SEED).randbytes(3_000_000)  # noqa: S311 - the same each time
         sending = gevent.spawn(way.browser.sendall, client_frame(Opcode.BINARY, picture))
         assert way.gets(len(picture)) == picture
@@ -164,7 +177,7 @@ class TestAVncServerThatTakesNothing:
         frames = b"".join(client_frame(Opcode.BINARY, piece) for piece in pieces)
         sending = gevent.spawn(way.browser.sendall, frames)
         gevent.sleep(0.2)
-        assert way.it.is_stuck
+        assert way.is_stuck()
         read = way.it.relayed
         gevent.sleep(0.1)
         assert way.it.relayed == read, "no more is read"
@@ -172,16 +185,16 @@ class TestAVncServerThatTakesNothing:
         assert way.gets(sum(map(len, pieces))) == b"".join(pieces)
         sending.get(timeout=10)
         way.settle()
-        assert not way.it.is_stuck
+        assert not way.is_stuck()
         assert way.ends == []
 
     def test_what_waits_for_it_is_one_read_at_most(self, make: Make) -> None:
         way = make(small_buffers=True)
         flood = gevent.spawn(way.browser.sendall, client_frame(Opcode.BINARY, bytes(8_000_000)))
         gevent.sleep(0.2)
-        assert way.it.is_stuck
+        assert way.is_stuck()
         assert 0 < len(way.it.rest()) <= CHUNK
-        assert not way.it.is_stuck, "somebody else delivers it now"
+        assert not way.is_stuck(), "somebody else delivers it now"
         flood.kill()
 
     def test_each_bit_that_it_takes_counts_and_the_browsers_silence_meanwhile_does_not(self, make: Make) -> None:
@@ -196,10 +209,10 @@ class TestAVncServerThatTakesNothing:
         while way.it.stalled_at == stalled_at:
             taken += len(way.gets(4_096))
             way.settle()
-        assert (way.it.relayed, way.it.heard_at, way.it.is_stuck) == (relayed, heard_at, True), "one piece, in bits"
+        assert (way.it.relayed, way.it.heard_at, way.is_stuck()) == (relayed, heard_at, True), "one piece, in bits"
         way.gets(size - taken)
         way.settle()
-        assert not way.it.is_stuck
+        assert not way.is_stuck()
         sending.get(timeout=10)
 
     def test_the_browser_is_heard_when_it_could_be_again(self, make: Make) -> None:
@@ -208,7 +221,7 @@ class TestAVncServerThatTakesNothing:
         way.sends(client_frame(Opcode.BINARY, bytes(size)))
         gevent.sleep(0.2)
         relayed, heard_at = way.it.relayed, way.it.heard_at
-        assert way.it.is_stuck
+        assert way.is_stuck()
         assert relayed == size, "it has sent all that it will"
         way.gets(size)
         way.settle()
