@@ -45,7 +45,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("server.worker.GRACEFUL_TIMEOUT", "s", "For requests to end when the service stops."),
         Limit("server.serving.HANDOVER_TIME", "s", "To accept what is on its way when a drain begins."),
         Limit("server.serving.SPARE", "", "Connections of a worker beside `[proxy] max_sessions`; more wait."),
-        Limit("api.nova.servers.MAX_LIMIT", "", "Servers in one page of Nova's lists."),
+        Limit("api.nova.paging.MAX_LIMIT", "", "Servers, or flavors, in one page of Nova's lists."),
+        Limit("api.nova.query.MAX_PATTERN", "", "Characters of a filter of text in Nova's lists."),
     ),
     "Workers and reloads": (
         Limit("server.sets.MAX_WORKERS", "", "Workers, however many processors there are."),
@@ -105,6 +106,8 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("compute.host.LONGEST_PAUSE", "s", "Between later attempts, a quarter more or less."),
         Limit("compute.host.CHUNK", "", "Instances described by one call."),
         Limit("compute.xml.MAX_XML", "bytes", "Of a domain's XML."),
+        Limit("compute.details.MAX_TEXT", "", "Characters of a flavor's name, and of each of its extra specs."),
+        Limit("compute.details.MAX_PAIRS", "", "Extra specs of a flavor, and properties of an image."),
         Limit("compute.events.MAX_WAITING", "", "Events of all hosts waiting for the hub; beyond it, all are listed."),
         Limit("compute.computes.STOP_TIMEOUT", "s", "For the connections to close when the service stops."),
     ),
