@@ -39,7 +39,7 @@ def pattern(value: str) -> str:
 def whole_number(value: str) -> str:
     """Zero or more, in digits (``non_negative_integer``)."""
     if not value:
-        return "'' is too short"
+        return "'' should be non-empty"
     # More digits than Python makes a number of are an error in Nova, too.
     return "" if re.fullmatch(r"[0-9]{1,4300}", value) else f"{_shown(value)} does not match '^[0-9]*$'"
 
