@@ -87,7 +87,7 @@ def question(kind: str, controller: str, method: str, version: str, body: object
 def refusal(answer: Any) -> str | None:
     """What a 400 says, when it is one of a schema."""
     message = answer.get("badRequest", {}).get("message", "") if isinstance(answer, dict) else ""
-    own = ("Invalid input for ", "Additional properties ")
+    own = ("Invalid input for ", "Additional properties ", "'unknown' does not match any ")
     return (
         message
         if message.startswith(own) or message.endswith((" is a required property", " of type 'object'"))
@@ -235,8 +235,8 @@ def parameters() -> list[tuple[str, str]]:
     names = ["name", "limit", "sort_key", "sort_dir", "changes-since", "tags"]
     values = ["1", "[", "asc", "uuid", "vcpus", "locked", "rxtx_factor", "2026-11-23T18:00:00Z", "-1", ""]
     others = [
-        "status", "host", "changes-before", "not-tags-any", "locked", "flavor", "image", "uuid", "ip", "ip6", "hostname",
-        "config_drive", "unknown", "minRam", "minDisk", "is_public", "availability_zone", "reservation_id",
+        "status", "host", "changes-before", "not-tags-any", "locked", "flavor", "image", "uuid", "ip", "ip6",
+        "hostname", "config_drive", "unknown", "minRam", "minDisk", "is_public", "availability_zone", "reservation_id",
     ]  # fmt: skip
     return [*itertools.product(names, values), *((name, value) for name in others for value in ("1", "["))]
 

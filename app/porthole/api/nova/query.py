@@ -54,11 +54,12 @@ def one_of(values: Collection[str]) -> Check:
     return lambda value: "" if value in values else f"{_shown(value)} is not one of {sorted(values)!r}"
 
 
-def check(checks: Mapping[str, Check], *, strict: bool) -> None:
+def check(checks: Mapping[str, Check], *, strict: bool, also: str = "") -> None:
     """Check all parameters of the current request.
 
     :param checks: the names that there are; each of their values is checked
     :param strict: whether any other name is an error; it is passed over otherwise
+    :param also: the regular expression by which the schema has further names, for the error's words
     :raises RequestError: 400 with what is wrong
     """
     for name, values in request.args.lists():
@@ -66,11 +67,14 @@ def check(checks: Mapping[str, Check], *, strict: bool) -> None:
             wrong = checks[name](value)
             if wrong:
                 raise RequestError(400, f"Invalid input for query parameters {name}. Value: {value[:_SHOWN]}. {wrong}")
-    others = [name for name in request.args if name not in checks]
-    if strict and others:
-        verb = "was" if len(others) == 1 else "were"
-        names = ", ".join(_shown(name) for name in others[:5])
-        raise RequestError(400, f"Additional properties are not allowed ({names} {verb} unexpected)")
+    others = sorted(name for name in request.args if name not in checks)
+    if not strict or not others:
+        return
+    names = ", ".join(_shown(name) for name in others[:5])
+    if also:
+        raise RequestError(400, f"{names} do{'es' * (len(others) == 1)} not match any of the regexes: {also!r}")
+    verb = "was" if len(others) == 1 else "were"
+    raise RequestError(400, f"Additional properties are not allowed ({names} {verb} unexpected)")
 
 
 def nothing_but(*names: str, strict: bool) -> None:
