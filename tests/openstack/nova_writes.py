@@ -1,4 +1,4 @@
-"""The metadata that Nova's libvirt driver writes into a domain: a program for the environment with OpenStack's packages.
+"""The metadata that Nova's libvirt driver writes into a domain: a program for the venv with OpenStack's packages.
 
 It prints the XML of ``nova:instance`` for an instance that is always the same, by Nova's own classes.
 """
