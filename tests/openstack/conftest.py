@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.openstack import judge
 from tests.openstack.environment import OpenStackClient
 from tests.service import Appliance
+from tests.service.consoles import Process
 
 ClientOf = Callable[..., OpenStackClient]
 
@@ -26,3 +28,13 @@ def client_of(tmp_path: Path) -> ClientOf:
         return OpenStackClient.of_cloud(clouds_yaml, "porthole", password or appliance.passwords[user])
 
     return make
+
+
+@pytest.fixture(scope="module")
+def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
+    """A service whose answers are given to Nova's schemas; its hypervisor is libvirt's test driver."""
+    site, service = judge.start(tmp_path_factory.mktemp("judged"))
+    try:
+        yield service
+    finally:
+        site.stop()

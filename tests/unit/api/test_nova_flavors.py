@@ -9,7 +9,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from porthole.compute.details import Details, Flavor
-from tests.unit.api.conftest import DB, TWIN_A, TWIN_B, WEB, Api, nova
+from tests.unit.api.conftest import DB, TWIN_A, TWIN_B, WEB, Api, get_nova, nova
 
 SMALL = Flavor("2", "m1.small", vcpus=1, ram=2048, disk=20, ephemeral=5, swap=512, extra_specs=(("hw:x", "y"),))
 LARGE = Flavor("10", "m1.large", vcpus=4, ram=8192, disk=80)
@@ -29,14 +29,8 @@ def of_flavors(api: Api) -> None:
     ]
 
 
-def _get(client: FlaskClient, path: str, user: str = "carol", version: str | None = None) -> Any:
-    response = client.get(f"/v2.1{path}", headers=nova(user, version))
-    assert response.status_code == 200, response.text
-    return response.get_json()
-
-
 def _ids(client: FlaskClient, query: str, user: str = "carol", version: str | None = None) -> list[str]:
-    return [flavor["id"] for flavor in _get(client, f"/flavors?{query}", user, version)["flavors"]]
+    return [flavor["id"] for flavor in get_nova(client, f"/flavors?{query}", user, version)["flavors"]]
 
 
 def test_the_list_has_those_of_the_instances_that_one_may_see_once_each(client: FlaskClient) -> None:
@@ -46,7 +40,7 @@ def test_the_list_has_those_of_the_instances_that_one_may_see_once_each(client: 
 
 
 def test_it_has_id_name_and_links(client: FlaskClient) -> None:
-    assert _get(client, "/flavors")["flavors"][2] == {
+    assert get_nova(client, "/flavors")["flavors"][2] == {
         "id": "2",
         "name": "m1.small",
         "links": [
@@ -59,7 +53,7 @@ def test_it_has_id_name_and_links(client: FlaskClient) -> None:
 @pytest.mark.parametrize("path", ["/flavors/2", "/flavors/detail"])
 def test_details_are_those_of_the_microversion(client: FlaskClient, path: str) -> None:
     def fields(version: str) -> dict[str, Any]:
-        body = _get(client, path, version=version)
+        body = get_nova(client, path, version=version)
         shown: dict[str, Any] = body["flavor"] if "flavor" in body else body["flavors"][2]
         return {name: value for name, value in shown.items() if name not in ("id", "name", "links")}
 
@@ -77,7 +71,7 @@ def test_details_are_those_of_the_microversion(client: FlaskClient, path: str) -
 
 @pytest.mark.parametrize(("version", "swap"), [("2.74", ""), ("2.75", 0)])
 def test_no_swap_is_a_number_from_2_75_on(client: FlaskClient, version: str, swap: object) -> None:
-    assert _get(client, "/flavors/10", version=version)["flavor"]["swap"] == swap
+    assert get_nova(client, "/flavors/10", version=version)["flavor"]["swap"] == swap
 
 
 @pytest.mark.parametrize("flavor", ["3", "theirs", "m1.small", "x" * 1000, "%00"])
@@ -120,7 +114,7 @@ def test_following_the_links_gives_every_flavor_once(client: FlaskClient) -> Non
     seen: list[str] = []
     path = "/flavors/detail?limit=1"
     while path:
-        body = _get(client, path)
+        body = get_nova(client, path)
         seen += [flavor["id"] for flavor in body["flavors"]]
         links = body.get("flavors_links", [])
         path = links[0]["href"].removeprefix("http://localhost/v2.1") if links else ""
