@@ -108,6 +108,7 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("compute.xml.MAX_XML", "bytes", "Of a domain's XML."),
         Limit("compute.details.MAX_TEXT", "", "Characters of a flavor's name, and of each of its extra specs."),
         Limit("compute.details.MAX_PAIRS", "", "Extra specs of a flavor, and properties of an image."),
+        Limit("compute.details.MAX_SHARED", "", "Flavors and images that are kept once for all their instances."),
         Limit("compute.events.MAX_WAITING", "", "Events of all hosts waiting for the hub; beyond it, all are listed."),
         Limit("compute.computes.STOP_TIMEOUT", "s", "For the connections to close when the service stops."),
     ),

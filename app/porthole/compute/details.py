@@ -22,6 +22,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import TypeVar, cast
 from xml.etree.ElementTree import Element
 
 MAX_TEXT = 255
@@ -29,6 +31,9 @@ MAX_TEXT = 255
 
 MAX_PAIRS = 128
 """Extra specs, and properties of an image, that are kept; Nova's own quota of metadata is the same."""
+
+MAX_SHARED = 2048
+"""Flavors and images that are kept once, however many instances have them."""
 
 _MAX_NUMBER = 0x7FFFFFFF
 """nova/db/constants.py ``MAX_INT``."""
@@ -38,6 +43,7 @@ _KEY = re.compile(r"[a-zA-Z0-9_:. -]{1,255}")
 _NUMBER = re.compile(r"[0-9]{1,18}")
 _KIB_IN_MIB = 1024
 
+T = TypeVar("T")
 Pairs = tuple[tuple[str, str], ...]
 
 
@@ -137,15 +143,17 @@ def _nova_flavor(inside: _Inside) -> Flavor | None:
     name = flavor.element.get("name", "")[:MAX_TEXT] if flavor is not None else ""
     if flavor is None or not name:
         return None
-    return Flavor(
-        id=flavor.element.get("id", "")[:MAX_TEXT] or name,
-        name=name,
-        vcpus=flavor.number("vcpus"),
-        ram=flavor.number("memory"),
-        disk=flavor.number("disk"),
-        ephemeral=flavor.number("ephemeral"),
-        swap=flavor.number("swap"),
-        extra_specs=flavor.pairs("extraSpecs", "extraSpec"),
+    return _shared(
+        Flavor(
+            id=flavor.element.get("id", "")[:MAX_TEXT] or name,
+            name=name,
+            vcpus=flavor.number("vcpus"),
+            ram=flavor.number("memory"),
+            disk=flavor.number("disk"),
+            ephemeral=flavor.number("ephemeral"),
+            swap=flavor.number("swap"),
+            extra_specs=flavor.pairs("extraSpecs", "extraSpec"),
+        )
     )
 
 
@@ -157,7 +165,7 @@ def _by_hardware(domain: Element) -> Flavor | None:
     # libvirt writes KiB, in whatever unit the memory was given to it.
     ram = memory // _KIB_IN_MIB
     name = f"{vcpus}-vcpu-{ram}-mib"
-    return Flavor(id=name, name=name, vcpus=vcpus, ram=ram)
+    return _shared(Flavor(id=name, name=name, vcpus=vcpus, ram=ram))
 
 
 def _image(inside: _Inside) -> Image | None:
@@ -168,7 +176,17 @@ def _image(inside: _Inside) -> Image | None:
     if not _UUID.fullmatch(uuid):
         return None
     image = inside.find("image")
-    return Image(uuid.lower(), image.pairs("properties", "property") if image is not None else ())
+    return _shared(Image(uuid.lower(), image.pairs("properties", "property") if image is not None else ()))
+
+
+def _shared(described: T) -> T:
+    """The same object for all that are equal: thousands of instances have the same few."""
+    return cast(T, _first_of(described))
+
+
+@lru_cache(maxsize=MAX_SHARED)
+def _first_of(described: object) -> object:
+    return described
 
 
 def _time(text: str) -> str:

@@ -113,3 +113,11 @@ def test_numbers_and_texts_have_a_bound() -> None:
     # The first two of them have no keys that can be.
     assert len(flavor.extra_specs) == MAX_PAIRS - 2
     assert {len(value) for _, value in flavor.extra_specs} == {MAX_TEXT}
+
+
+def test_instances_that_are_alike_share_what_they_are_made_of() -> None:
+    first, second = details(NOVA_34), details(NOVA_34)
+
+    assert first.flavor is second.flavor
+    assert first.image is second.image
+    assert details().flavor is details().flavor
