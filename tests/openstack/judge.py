@@ -76,10 +76,7 @@ def question(kind: str, controller: str, method: str, version: str, body: object
 
 def refusal(answer: Any) -> str | None:
     """What a 400 says, when it is one of a schema."""
-    message = answer.get("badRequest", {}).get("message", "") if isinstance(answer, dict) else ""
-    own = ("Invalid input for ", "Additional properties ", "'unknown' does not match any ")
-    return (
-        message
-        if message.startswith(own) or message.endswith((" is a required property", " of type 'object'"))
-        else None
-    )
+    message: str = answer.get("badRequest", {}).get("message", "") if isinstance(answer, dict) else ""
+    starts = ("Invalid input for ", "Additional properties ")
+    ends = (" is a required property", " of type 'object'", " not match any of the regexes: '^_'")
+    return message if message.startswith(starts) or message.endswith(ends) else None
