@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
+
 import pytest
 from flask.testing import FlaskClient
 
+from porthole.api.nova import query
 from tests.unit.api.conftest import WEB, Api, get_nova, nova
 
 
@@ -148,3 +152,21 @@ def test_showing_one_takes_no_parameters_from_2_102_on(client: FlaskClient) -> N
 def test_the_host_filter_is_for_administrators_and_passed_over_for_others(client: FlaskClient) -> None:
     assert _names(client, "host=compute-b", "alice") == ["db-1", "twin"]
     assert _names(client, "host=compute-b", "carol") == ["db-1", "twin", "twin", "web-1"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(?i)" + "[\0-\U0010ffff]" * 50,
+        "[\0-\uffff]" * 51,
+        r"[\x00-\U0010ffff]" * 14,
+        "(?i)" + r"[\w\W\d]" * 30,
+        "(" * 127 + ")" * 127,
+    ],
+)
+def test_looking_at_a_pattern_takes_no_time(pattern: str) -> None:
+    re.purge()
+    began = time.process_time()
+    for number in range(20):
+        query.pattern(f"{pattern[:254]}{number}"[:255])
+    assert time.process_time() - began < 0.5

@@ -19,6 +19,9 @@ Check = Callable[[str], str]
 MAX_PATTERN = 255
 """Characters of a regular expression that is looked at: more than any name here has."""
 
+_COSTLY = re.compile(r"\(\?|\\[uUN]")
+"""What a pattern has with flags, or with ranges of thousands of characters."""
+
 _SHOWN = 200
 
 
@@ -28,11 +31,16 @@ def text(_value: str) -> str:
 
 
 def pattern(value: str) -> str:
-    """A regular expression, of one character at least (``_validate_regex_format``)."""
-    try:
-        good = 0 < len(value) <= MAX_PATTERN and re.compile(value) is not None
-    except (re.error, RecursionError, OverflowError):
-        good = False
+    """A regular expression, of one character at least (``_validate_regex_format``).
+
+    Those of which Python's compiler may make hundreds of milliseconds of work are not looked at.
+    """
+    good = 0 < len(value) <= MAX_PATTERN
+    if good and value.isascii() and not _COSTLY.search(value):
+        try:
+            re.compile(value)
+        except (re.error, RecursionError, OverflowError):
+            good = False
     return "" if good else f"{_shown(value)} is not a 'regex'"
 
 
