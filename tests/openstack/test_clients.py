@@ -108,7 +108,9 @@ class TestServers:
     ) -> None:  # fmt: skip
         hosts[0].start_guest("instance-0000002a")
         set_metadata("instance-0000002a", OF_NOVA)
-        eventually(lambda: appliance.call("GET", "/v1/instances").json()["instances"][0]["name"] == "shop")
+        eventually(
+            lambda: [one["name"] for one in appliance.call("GET", "/v1/instances").json()["instances"]] == ["shop"]
+        )
 
         (listed,) = openstack.json("--os-compute-api-version", version, "server", "list", "--long")
         assert (listed["Name"], listed["Image ID"], listed["Host"]) == ("shop", IMAGE, "compute1")
