@@ -1,7 +1,7 @@
 """The command line, ``porthole``.
 
 :mod:`porthole.cli_sessions` has the commands about sessions and tokens, :mod:`porthole.cli_policy` those about the
-rules, :mod:`porthole.cli_audit` those about the audit log.
+rules, :mod:`porthole.cli_audit` those about the audit log, :mod:`porthole.cli_clouds` the one for OpenStack's clients.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from porthole import __version__, cli_audit, cli_policy, cli_sessions, config, log
+from porthole import __version__, cli_audit, cli_clouds, cli_policy, cli_sessions, config, log
 from porthole.audit import Event
 from porthole.auth import users
 from porthole.auth.files import UserFileError
@@ -56,7 +56,7 @@ class StartError(Exception):
 
 _ERRORS = (
     config.ConfigError, KeyFileError, UserFileError, users.UserError, BackupError, StartError,
-    cli_sessions.SessionsError, cli_audit.AuditError,
+    cli_sessions.SessionsError, cli_audit.AuditError, cli_clouds.CloudsError,
 )  # fmt: skip
 
 
@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     cli_sessions.add_commands(partial(_group, commands), _config_arguments, _load)
     cli_policy.add_commands(partial(_group, commands))
     cli_audit.add_commands(partial(_group, commands), _config_arguments, _load)
+    cli_clouds.add_command(commands.add_parser, _config_arguments, _load)
 
     openapi = commands.add_parser("openapi", help="print the HTTP API's OpenAPI document")
     openapi.set_defaults(run=_openapi)

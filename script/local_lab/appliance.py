@@ -54,10 +54,12 @@ class Appliance:
 
     :ivar url: its address, without a path
     :ivar password: of :data:`USER`; generated anew for every run
+    :ivar clouds_yaml: a file for OpenStack's clients, with the password in it
     """
 
     url: str
     password: str
+    clouds_yaml: Path
     service: processes.Service
 
 
@@ -79,12 +81,26 @@ def start(folder: Path, options: Options, libvirt_uri: str) -> Appliance:
     files = ["--user-file", str(folder / "htpasswd"), "--role-file", str(folder / "roles")]
     # The password goes through a pipe: a command line is for everybody to read.
     _porthole("user", "add", USER, "--role", "admin", *files, "--password-stdin", given=password + "\n")
+    clouds_yaml = _write_clouds_yaml(folder, config, password)
     argv = [sys.executable, "-m", "porthole", "serve", "--config-file", str(config)]
     service = processes.start("the appliance", argv, folder / "appliance.log")
-    return Appliance(f"http://{bracketed(address)}:{options.port}", password, service)
+    return Appliance(f"http://{bracketed(address)}:{options.port}", password, clouds_yaml, service)
 
 
-def _porthole(*arguments: str, given: str = "") -> None:
+def _write_clouds_yaml(folder: Path, config: Path, password: str) -> Path:
+    """What ``porthole clouds-yaml`` prints, with the password, for this user alone."""
+    import yaml  # noqa: PLC0415 - of the appliance's own environment, in which this half runs
+
+    described = yaml.safe_load(_porthole("clouds-yaml", USER, "--config-file", str(config)))
+    for cloud in described["clouds"].values():
+        cloud["auth"]["password"] = password
+    path = folder / "clouds.yaml"
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        yaml.safe_dump(described, file, sort_keys=False)
+    return path
+
+
+def _porthole(*arguments: str, given: str = "") -> str:
     name = f"porthole {' '.join(arguments[:2])}"
     try:
         done = subprocess.run(
@@ -103,3 +119,4 @@ def _porthole(*arguments: str, given: str = "") -> None:
             f"'{name}' failed ({exit_words(done.returncode)}).",
             details=last_lines((done.stdout + done.stderr).splitlines()),
         )
+    return done.stdout

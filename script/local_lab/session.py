@@ -31,6 +31,7 @@ class Ready:
 
     api: client.Api
     password: str
+    clouds_yaml: Path
     instances: list[dict[str, Any]]
     services: list[processes.Service]
 
@@ -83,7 +84,7 @@ class Session:
             processes.wait_for(
                 lambda: len(api.instances()) == len(names), "The list of all guests", READY_SECONDS, self._services
             )
-        return Ready(api, running.password, api.instances(), self._services)
+        return Ready(api, running.password, running.clouds_yaml, api.instances(), self._services)
 
     def _smoke(self, state: Ready) -> None:
         instance = state.instances[0]
@@ -117,6 +118,7 @@ class Session:
                     "user": appliance.USER,
                     "password": state.password,
                     "console_url": url,
+                    "clouds_yaml": str(state.clouds_yaml),
                     "instances": [{key: one[key] for key in ("id", "name", "compute")} for one in state.instances],
                 }
             )
@@ -130,6 +132,8 @@ class Session:
             f"  Guests     {names}\n"
             f"  Log        {self._folder}/appliance.log\n\n"
             f"A console of {state.instances[0]['name']}, for ten minutes:\n\n  {url}\n\n"
+            f"For OpenStack's clients:\n\n"
+            f"  export OS_CLIENT_CONFIG_FILE={state.clouds_yaml} OS_CLOUD=porthole\n\n"
             f"Ctrl-C ends everything.\n",
             flush=True,
         )

@@ -29,6 +29,9 @@ class Part:
     by_default: bool = True
 
 
+OPENSTACK = "tests/openstack"
+"""The folder whose tests have a virtual environment of OpenStack's own packages."""
+
 _HOSTS = (
     *debian.PYTHON_NEEDS,
     *debian.NODE_NEEDS,
@@ -59,6 +62,13 @@ PARTS = (
         "the service in front of real libvirtd and QEMU",
         "tests/integration",
         (*_HOSTS, program("nginx", "nginx"), program("haproxy", "haproxy"), program("curl", "curl")),
+        namespaces=True,
+    ),
+    Part(
+        "openstack",
+        "OpenStack's own clients, Keystone and nova-api, from PyPI, with the service in front of real guests",
+        OPENSTACK,
+        _HOSTS,
         namespaces=True,
     ),
     Part(

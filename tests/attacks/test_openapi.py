@@ -102,6 +102,8 @@ def test_each_operation_about_an_instance_says_so_of_a_real_one_too(
         ("/v1/instances", "GET"): {},
         ("/v2.1/servers", "GET"): {},
         ("/v2.1/servers/detail", "GET"): {},
+        ("/v2.1/flavors", "GET"): {},
+        ("/v2.1/flavors/detail", "GET"): {},
         ("/v2.1/servers/{server_id}", "GET"): {},
         ("/v2.1/servers/{server_id}/action", "POST"): {"json": {"os-getVNCConsole": {"type": "novnc"}}},
     }

@@ -73,7 +73,7 @@ class TestReady:
     def test_json_has_what_a_script_needs(self, start: StartLab) -> None:
         port = free_port()
         ready = start("--json", "--port", str(port)).ready()
-        assert set(ready) == {"api_url", "user", "password", "console_url", "instances"}
+        assert set(ready) == {"api_url", "user", "password", "console_url", "clouds_yaml", "instances"}
         assert ready["api_url"] == f"http://127.0.0.1:{port}"
         assert re.fullmatch(
             rf"http://127\.0\.0\.1:{port}/vnc_auto\.html\?path=%3Ftoken%3D[A-Za-z0-9._-]+", ready["console_url"]

@@ -26,6 +26,7 @@ MICROVERSION_PARAMETER = {
 
 PATH_PARAMETERS = {
     "server_id": "The instance's id, a UUID.",
+    "flavor_id": "The flavor's id.",
     "token": "The token of a console's URL.",
     "session_id": "The session's id, 32 hexadecimal digits.",
     "token_id": "The token's id, 32 hexadecimal digits.",

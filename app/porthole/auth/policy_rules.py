@@ -25,6 +25,7 @@ class Action(StrEnum):
     LIST_INSTANCE_DETAILS = "os_compute_api:servers:detail"
     LIST_ALL_INSTANCES = "os_compute_api:servers:index:get_all_tenants"
     LIST_ALL_INSTANCE_DETAILS = "os_compute_api:servers:detail:get_all_tenants"
+    USE_ALL_FILTERS = "os_compute_api:servers:allow_all_filters"
     SHOW_INSTANCE = "os_compute_api:servers:show"
     SHOW_HOST = "os_compute_api:os-extended-server-attributes"
     CREATE_CONSOLE = "os_compute_api:os-remote-consoles"
@@ -87,6 +88,13 @@ RULES: tuple[RuleDefault, ...] = (
         ADMIN,
         "List the instances of all projects with details. Those are shown which os_compute_api:servers:show lets one "
         "see.",
+        "GET /v2.1/servers/detail",
+    ),
+    _rule(
+        Action.USE_ALL_FILTERS,
+        ADMIN,
+        "Use every filter of a list. Without it those count that Nova has for everybody, and others are passed over.",
+        "GET /v2.1/servers",
         "GET /v2.1/servers/detail",
     ),
     _rule(

@@ -10,7 +10,7 @@ the errors of ``errors``. Below it, one room a concern::
     threads    native threads, counted and bounded
     events     libvirt's event loop and its way to the hub
     probe      is there a libvirt at that address?
-    xml        what a domain's XML says
+    xml        what a domain's XML says; owner and details have the parts of it that Nova writes
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from porthole.compute.details import NOTHING, Details
 from porthole.proxy.address import Address, SocketAddress, TcpAddress
 from porthole.proxy.rfb.password import VncPassword
 from porthole.proxy.rfb.policy import SecurityPolicy
@@ -37,6 +38,7 @@ class Instance:
     :ivar domain_name: libvirt's ``<name>`` (``instance-0000002a`` under Nova)
     :ivar project_id: the project that owns it; empty when it is nobody's, and then only an administrator sees it
     :ivar user_id: the user in that project who owns it; may be empty
+    :ivar details: what it is made of, to be shown
     """
 
     id: str
@@ -46,6 +48,7 @@ class Instance:
     domain_name: str
     project_id: str = ""
     user_id: str = ""
+    details: Details = NOTHING
 
 
 class Phase(IntEnum):

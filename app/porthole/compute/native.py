@@ -14,6 +14,7 @@ import libvirt
 from gevent import monkey
 
 from porthole.compute import xml
+from porthole.compute.details import NOTHING
 from porthole.compute.model import GraphicsEvent, Instance, Phase
 from porthole.compute.owner import NOBODY
 
@@ -168,6 +169,7 @@ class Connection:
                 domain_name=name,
                 project_id=owner.project_id,
                 user_id=owner.user_id,
+                details=parsed.details if parsed else NOTHING,
             ),
             domain_id=parsed.domain_id if parsed else None,
             display=parsed.display if parsed else None,

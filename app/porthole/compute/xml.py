@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 
 import libvirt
 
-from porthole.compute import owner
+from porthole.compute import details, owner
+from porthole.compute.details import Details
 from porthole.compute.model import PowerState
 from porthole.compute.owner import NOVA_NAMESPACES, Owner
 from porthole.proxy.address import MAX_PATH
@@ -73,6 +74,7 @@ class Domain:
     :ivar domain_id: libvirt's id of the running domain; None when it is off
     :ivar display: its VNC server
     :ivar owner: whose it is by its metadata; None when they do not say
+    :ivar details: what it is made of
     """
 
     uuid: str
@@ -81,6 +83,7 @@ class Domain:
     domain_id: int | None
     display: Display
     owner: Owner | None
+    details: Details
 
 
 def power_state(libvirt_state: int) -> PowerState:
@@ -105,6 +108,7 @@ def parse(xml: str) -> Domain:
         domain_id=_number(root, "id"),
         display=_display(root),
         owner=owner.find(root),
+        details=_details(root),
     )
 
 
@@ -129,6 +133,14 @@ def _nova_name(root: ElementTree.Element) -> str:
         if name and name.strip():
             return name.strip()[:MAX_NAME]
     return ""
+
+
+def _details(root: ElementTree.Element) -> Details:
+    for namespace in NOVA_NAMESPACES:
+        instance = root.find(f"metadata/{{{namespace}}}instance")
+        if instance is not None:
+            return details.read(root, instance, namespace)
+    return details.read(root, None, "")
 
 
 def _display(root: ElementTree.Element) -> Display:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
@@ -191,6 +192,13 @@ def basic(user: str, password: str = PASSWORD) -> dict[str, str]:
 def nova(user: str, version: str | None = None) -> dict[str, str]:
     """The headers of an OpenStack client."""
     return basic(user) | ({"OpenStack-API-Version": f"compute {version}"} if version else {})
+
+
+def get_nova(client: FlaskClient, path: str, user: str = "carol", version: str | None = None) -> Any:
+    """What a GET below ``/v2.1`` is answered with; it has to succeed."""
+    response = client.get(f"/v2.1{path}", headers=nova(user, version))
+    assert response.status_code == 200, response.text
+    return response.get_json()
 
 
 ADMIN, MEMBER, READER = basic("alice"), basic("bob"), basic("carol")

@@ -73,7 +73,7 @@ def test_what_is_no_version_is_400_with_novas_words(client: FlaskClient, text: s
     assert STANDARD not in response.headers
 
 
-@pytest.mark.parametrize("version", ["1.1", "2.0", f"2.{MAX.minor + 1}", "2.104", "2.999999999", "3.0", "999.1"])
+@pytest.mark.parametrize("version", ["1.1", "2.0", f"2.{MAX.minor + 1}", "2.1040", "2.999999999", "3.0", "999.1"])
 def test_a_version_beyond_ours_is_406_with_novas_body(client: FlaskClient, version: str) -> None:
     response = client.get("/v2.1/servers", headers=ADMIN | {STANDARD: f"compute {version}"})
 
@@ -107,6 +107,24 @@ def test_a_sign_in_is_asked_for_before_the_version_is_looked_at(client: FlaskCli
 
 class TestVersionDocument:
     """``/v2.1/`` tells clients what they can ask for, without a sign-in, as Nova's does."""
+
+    def test_the_list_at_the_root_is_for_clients_that_take_json(self, client: FlaskClient) -> None:
+        response = client.get("/", headers={"Accept": "application/json"})
+
+        (version,) = response.get_json()["versions"]
+        assert (version["id"], version["status"]) == ("v2.1", "CURRENT")
+        assert (version["min_version"], version["version"]) == ("2.1", "2.104")
+        assert version["links"] == [{"rel": "self", "href": "http://localhost/v2.1/"}]
+        assert "Accept" in response.vary
+
+    @pytest.mark.parametrize(
+        "accept", [None, "*/*", "text/html", "text/html, application/json;q=0.9", "text/html, application/json", "x"]
+    )
+    def test_others_get_the_page_that_is_there(self, client: FlaskClient, accept: str | None) -> None:
+        response = client.get("/", headers={"Accept": accept} if accept else {})
+
+        assert response.status_code == 404  # this application has no pages
+        assert "Accept" in response.vary
 
     @pytest.mark.parametrize("path", ["/v2.1", "/v2.1/"])
     def test_it_names_the_range_of_versions(self, client: FlaskClient, path: str) -> None:

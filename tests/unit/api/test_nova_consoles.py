@@ -150,6 +150,12 @@ class TestBodies:
         assert "is not one of" in _fault(_create(api, body, "2.7"))[2]
         assert "Unavailable console type webmks." in _fault(_create(api, body, "2.8"))[2]
 
+    def test_direct_spice_is_known_from_2_99_on(self, api: Api) -> None:
+        body = {"remote_console": {"protocol": "spice", "type": "spice-direct"}}
+
+        assert "is not one of" in _fault(_create(api, body, "2.98"))[2]
+        assert "Unavailable console type spice-direct." in _fault(_create(api, body, "2.99"))[2]
+
     @pytest.mark.parametrize(
         "action", ["os-start", "reboot", "os-getConsoleOutput", "", "os-getVNCConsole ", "ä\ud800"]
     )

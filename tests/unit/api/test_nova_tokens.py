@@ -62,6 +62,12 @@ def test_before_2_31_it_is_400_as_in_nova(api: Api, version: str) -> None:
     assert response.get_json()["badRequest"]["code"] == 400
 
 
+@pytest.mark.parametrize(("version", "status"), [("2.98", 200), ("2.99", 400), ("2.104", 400)])
+def test_parameters_are_refused_from_2_99_on(api: Api, version: str, status: int) -> None:
+    assert _look_up(api, f"{api.token()}?x=1", version=version).status_code == status
+    assert _look_up(api, api.token(), version=version).status_code == 200
+
+
 @pytest.mark.parametrize("token", ["rubbish", "a.b.c", "%00", "x" * 5000, "..", "é", "%ff", " "])
 def test_what_is_no_token_is_404(api: Api, token: str) -> None:
     response = _look_up(api, token)

@@ -17,6 +17,7 @@ from porthole.compute import (
     PowerState,
 )
 from porthole.compute.computes import Computes, as_uuid
+from porthole.compute.details import Details, Flavor
 from porthole.config import AuthScheme, ComputeSettings
 from porthole.proxy.address import SocketAddress
 from porthole.proxy.rfb.password import VncPassword
@@ -28,6 +29,7 @@ Eventually = Callable[[Callable[[], object]], None]
 
 A = "0a000000-0000-4000-8000-00000000000a"
 B = "0b000000-0000-4000-8000-00000000000b"
+MADE_OF = Details(Flavor("1-vcpu-8-mib", "1-vcpu-8-mib", vcpus=1, ram=8))
 C = "0c000000-0000-4000-8000-00000000000c"
 
 
@@ -52,8 +54,8 @@ def test_the_listing_has_the_instances_of_all_computes_by_name(
     listing = computes.listing()
 
     assert listing.instances == (
-        Instance(id=B, name="db", compute="c1", state=PowerState.RUNNING, domain_name="db"),
-        Instance(id=A, name="web", compute="c2", state=PowerState.RUNNING, domain_name="instance-00000001"),
+        Instance(B, "db", "c1", PowerState.RUNNING, "db", details=MADE_OF),
+        Instance(A, "web", "c2", PowerState.RUNNING, "instance-00000001", details=MADE_OF),
     )
     assert listing.unreachable == ()
     assert list(computes.status().items()) == [("c1", True), ("c2", True)]

@@ -9,7 +9,7 @@ from flask import Response, g, request
 
 from porthole.api.authenticate import Authentication
 from porthole.api.errors import NOVA_PREFIX, is_nova
-from porthole.api.nova import console_auth_tokens, consoles, documents, microversion, servers, versions
+from porthole.api.nova import console_auth_tokens, consoles, documents, flavors, microversion, servers, versions
 from porthole.api.services import Services
 
 _VERSION_DOCUMENT = "nova.show_version"
@@ -23,6 +23,11 @@ def create_blueprint(services: Services, authentication: Authentication) -> APIB
     # For the whole app, because an unknown address below /v2.1 belongs to no blueprint and asks for
     # a sign-in all the same, as Nova does.
     @nova.before_app_request
+    def list_versions() -> Response | None:
+        """The address of the page is that of Nova's list of versions, too."""
+        return versions.index() if versions.asks_for_index() else None
+
+    @nova.before_app_request
     def prepare() -> None:
         if not is_nova(request.path):
             return
@@ -32,6 +37,8 @@ def create_blueprint(services: Services, authentication: Authentication) -> APIB
 
     @nova.after_app_request
     def add_headers(response: Response) -> Response:
+        if request.path == "/":
+            response.vary.add("Accept")
         if is_nova(request.path):
             microversion.add_headers(response)
             request_id = f"req-{uuid.uuid4()}"
@@ -74,6 +81,24 @@ def create_blueprint(services: Services, authentication: Authentication) -> APIB
     def create_remote_console(server_id: str) -> Response:
         """Ask for a console (2.6 and later)"""
         return consoles.create(services, server_id)
+
+    @nova.get("/flavors")
+    @nova.doc(**documents.LIST_FLAVORS)
+    def list_flavors() -> Response:
+        """List the instances' flavors"""
+        return flavors.index(services, detailed=False)
+
+    @nova.get("/flavors/detail")
+    @nova.doc(**documents.LIST_FLAVORS_DETAIL)
+    def list_flavors_detail() -> Response:
+        """List the instances' flavors with details"""
+        return flavors.index(services, detailed=True)
+
+    @nova.get("/flavors/<flavor_id>")
+    @nova.doc(**documents.SHOW_FLAVOR)
+    def show_flavor(flavor_id: str) -> Response:
+        """Show a flavor"""
+        return flavors.show(services, flavor_id)
 
     @nova.get("/os-console-auth-tokens/<token>")
     @nova.doc(**documents.SHOW_TOKEN)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from flask import Response, g, jsonify
 
 from porthole.api.errors import RequestError
-from porthole.api.nova import microversion
+from porthole.api.nova import microversion, query
 from porthole.api.recording import address, who
 from porthole.api.services import Services
 from porthole.audit import Event
@@ -22,6 +22,7 @@ from porthole.consoleauth.errors import TokenError
 
 def show(services: Services, token: str) -> Response:
     """Instance and address behind a token; the address is looked up now, the token does not hold it."""
+    query.nothing_but(strict=microversion.at_least(99))
     if not microversion.at_least(31):
         raise RequestError(400)
     services.policy.enforce(g.principal, Action.LOOK_UP_TOKEN)

@@ -43,8 +43,7 @@ def create(services: Services, server_id: str) -> Response:
     """``POST /servers/{id}/remote-consoles``."""
     if not microversion.at_least(6):
         raise RequestError(404)
-    schema = schemas.CREATE_V28 if microversion.at_least(8) else schemas.CREATE_V26
-    asked = validate(schema, read_body())["remote_console"]
+    asked = validate(schemas.create(g.microversion.minor), read_body())["remote_console"]
     protocol, console_type = asked["protocol"], asked["type"]
     opened = _open(services, server_id, available=protocol == VNC, console_type=console_type)
     return jsonify(remote_console={"protocol": protocol, "type": console_type, "url": opened.url})

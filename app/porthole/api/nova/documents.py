@@ -23,8 +23,10 @@ _SERVER = {
         "status": _TEXT,
         "tenant_id": _TEXT,
         "user_id": _TEXT,
-        "created": _NULLABLE_TEXT,
-        "updated": _NULLABLE_TEXT,
+        "created": {"type": "string", "format": "date-time"},
+        "updated": {"type": "string", "format": "date-time"},
+        "flavor": {"type": "object"},
+        "image": {"type": ["object", "string"]},
         "OS-EXT-STS:vm_state": _NULLABLE_TEXT,
         "OS-EXT-STS:task_state": _NULLABLE_TEXT,
         "OS-EXT-STS:power_state": {"type": "integer", "enum": [0, 1, 3, 4, 6, 7]},
@@ -65,7 +67,35 @@ _FILTERS = {
         _query("name", "Part of the name; ^ and $ stand for its start and end."),
         _query("status", "Nova's status, for example ACTIVE; may be repeated."),
         _query("host", "Name of the compute; for administrators."),
+        _query("all_tenants", "True for the instances of all projects, for administrators; false for one's own alone."),
+        _query("sort_key", "A field to sort by, for example display_name; may be repeated."),
+        _query("sort_dir", "The direction for each of them.", {"type": "string", "enum": ["asc", "desc"]}),
     ]
+}
+_FLAVOR_FILTERS = {
+    "parameters": [
+        *_FILTERS["parameters"][:1],
+        _query("marker", "The id of the last flavor of the page before."),
+        _query("minRam", "MiB at least.", {"type": "integer"}),
+        _query("minDisk", "GiB of the root disk at least.", {"type": "integer"}),
+        _query("name", "The name (2.102 and later)."),
+    ]
+}
+_BASIC_FLAVOR = {
+    "type": "object",
+    "properties": {"id": _TEXT, "name": _TEXT, "links": _LINKS},
+    "required": ["id", "name", "links"],
+}
+_FLAVOR = {
+    "type": "object",
+    "properties": {
+        "id": _TEXT,
+        "name": _TEXT,
+        "links": _LINKS,
+        **{name: {"type": "integer"} for name in ("vcpus", "ram", "disk", "OS-FLV-EXT-DATA:ephemeral")},
+        "swap": {"type": ["integer", "string"]},
+    },
+    "required": ["id", "name", "links", "vcpus", "ram", "disk", "swap", "OS-FLV-EXT-DATA:ephemeral"],
 }
 _BASIC_SERVER = {"type": "object", "properties": _BASIC, "required": list(_BASIC)}
 _CONSOLE_FIELDS = {"type": _TEXT, "url": {"type": "string", "format": "uri"}}
@@ -112,8 +142,21 @@ CREATE_CONSOLE = _described(
         "The console's protocol, type and URL.",
     ),
     *(400, 401, 403, 404, 406, 409, 413, 415, 503),
-    extra={"requestBody": _body(schemas.CREATE_V28)},
+    extra={"requestBody": _body(schemas.CREATE_V299)},
 )
+LIST_FLAVORS = _described(
+    "listFlavors",
+    _answer("flavors", {"type": "array", "items": _BASIC_FLAVOR}, "A page of flavors."),
+    *(400, 401, 403, 406, 503),
+    extra=_FLAVOR_FILTERS,
+)
+LIST_FLAVORS_DETAIL = _described(
+    "listFlavorsDetail",
+    _answer("flavors", {"type": "array", "items": _FLAVOR}, "A page of flavors."),
+    *(400, 401, 403, 406, 503),
+    extra=_FLAVOR_FILTERS,
+)
+SHOW_FLAVOR = _described("showFlavor", _answer("flavor", _FLAVOR, "The flavor."), 400, 401, 403, 404, 406, 503)
 SHOW_TOKEN = _described(
     "showConsoleAuthToken",
     _answer(

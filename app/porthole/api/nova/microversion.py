@@ -29,9 +29,8 @@ class Microversion(NamedTuple):
 
 
 MIN = Microversion(2, 1)
-MAX = Microversion(2, 46)
-"""The newest that is honoured in full. 2.47 puts a flavour's memory, disk and processors into each server, which
-libvirt does not tell in Nova's terms. Of 2.32 to 2.46 only 2.38 and 2.46 change the calls there are here."""
+MAX = Microversion(2, 104)
+"""The newest, Nova 34's: the calls that there are here answer at each version as Nova's do."""
 LATEST = "latest"
 
 

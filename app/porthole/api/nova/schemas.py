@@ -55,3 +55,13 @@ CREATE_V26 = _remote_console(_PROTOCOLS, _TYPES)
 
 CREATE_V28 = _remote_console([*_PROTOCOLS, "mks"], [*_TYPES, "webmks"])
 """2.8 to 2.98."""
+
+CREATE_V299 = _remote_console([*_PROTOCOLS, "mks"], [*_TYPES, "webmks", "spice-direct"])
+"""2.99 and later."""
+
+
+def create(minor: int) -> Schema:
+    """The body of ``remote-consoles`` at a microversion, 2.6 or later."""
+    if minor >= 99:  # noqa: PLR2004 - microversions are best read as they are
+        return CREATE_V299
+    return CREATE_V28 if minor >= 8 else CREATE_V26  # noqa: PLR2004

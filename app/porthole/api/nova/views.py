@@ -1,8 +1,8 @@
 """A server as Nova shows it (nova/api/openstack/compute/views/servers.py).
 
 What libvirt does not know has the value that Nova gives where it does not know
-either: no image is ``""``, a flavour that is gone ``{}``, an unset text ``null``.
-``created`` and ``updated`` are ``null``, for no date would be true.
+either: no image is ``""``, an unset text ``null``. ``created`` and ``updated`` are
+when Nova configured the instance last, else :data:`fields.UNKNOWN_TIME`.
 """
 
 from __future__ import annotations
@@ -12,28 +12,8 @@ from typing import Any
 
 from flask import request
 
-from porthole.api.nova import microversion
-from porthole.compute.model import Instance, PowerState
-
-STATES: dict[PowerState, tuple[str | None, str]] = {
-    PowerState.NOSTATE: (None, "UNKNOWN"),
-    PowerState.RUNNING: ("active", "ACTIVE"),
-    PowerState.PAUSED: ("paused", "PAUSED"),
-    PowerState.SHUTDOWN: ("stopped", "SHUTOFF"),
-    # Nova stops a crashed instance (nova/compute/manager.py, _sync_instance_power_state).
-    PowerState.CRASHED: ("stopped", "SHUTOFF"),
-    PowerState.SUSPENDED: ("suspended", "SUSPENDED"),
-}
-"""vm_state and status by power state."""
-
-# fmt: off
-STATUSES = frozenset((
-    "ACTIVE", "BUILD", "DELETED", "ERROR", "HARD_REBOOT", "MIGRATING", "PASSWORD", "PAUSED", "REBOOT", "REBUILD",
-    "RESCUE", "RESIZE", "REVERT_RESIZE", "SHELVED", "SHELVED_OFFLOADED", "SHUTOFF", "SOFT_DELETED", "SUSPENDED",
-    "UNKNOWN", "VERIFY_RESIZE",
-))
-# fmt: on
-"""Statuses that Nova knows; the others are an error from 2.38 on."""
+from porthole.api.nova import fields, flavors, microversion
+from porthole.compute.model import Instance
 
 
 def basic(instance: Instance) -> dict[str, Any]:
@@ -42,12 +22,12 @@ def basic(instance: Instance) -> dict[str, Any]:
 
 
 def detail(instance: Instance, unreachable: tuple[str, ...], *, shows_host: bool) -> dict[str, Any]:
-    """The server with all its fields.
+    """The server with all its fields, at the request's microversion.
 
     :param unreachable: names of the computes that do not answer now
     :param shows_host: whether whoever asks may see which compute has it
     """
-    vm_state, status = STATES[instance.state]
+    vm_state, status = fields.STATES[instance.state]
     server: dict[str, Any] = {
         **basic(instance),
         "status": status,
@@ -55,10 +35,10 @@ def detail(instance: Instance, unreachable: tuple[str, ...], *, shows_host: bool
         "user_id": instance.user_id,
         "metadata": {},
         "hostId": _host_id(instance),
-        "image": "",
-        "flavor": {},
-        "created": None,
-        "updated": None,
+        "image": _image(instance),
+        "flavor": flavors.reference(instance.details.flavor),
+        "created": fields.time_of(instance),
+        "updated": fields.time_of(instance),
         "addresses": {},
         "accessIPv4": "",
         "accessIPv6": "",
@@ -77,27 +57,52 @@ def detail(instance: Instance, unreachable: tuple[str, ...], *, shows_host: bool
         server["progress"] = 0
     if shows_host:
         server |= _for_administrators(instance, unreachable)
-    if microversion.at_least(9):
-        server["locked"] = False
-    if microversion.at_least(19):
-        server["description"] = None
-    if microversion.at_least(26):
-        server["tags"] = []
-    return server
+    return server | _of_later_versions(instance)
+
+
+def _of_later_versions(instance: Instance) -> dict[str, Any]:
+    """What newer microversions have added for everybody."""
+    added: dict[int, dict[str, Any]] = {
+        9: {"locked": False},
+        19: {"description": None},
+        26: {"tags": []},
+        63: {"trusted_image_certificates": None},
+        73: {"locked_reason": None},
+        90: {"OS-EXT-SRV-ATTR:hostname": fields.hostname(instance)},
+        96: {"pinned_availability_zone": None},
+        100: {"scheduler_hints": {}},
+    }
+    return {
+        name: value for since, part in added.items() if microversion.at_least(since) for name, value in part.items()
+    }
 
 
 def _for_administrators(instance: Instance, unreachable: tuple[str, ...]) -> dict[str, Any]:
-    fields: dict[str, Any] = {
+    shown: dict[str, Any] = {
         "OS-EXT-SRV-ATTR:host": instance.compute,
         "OS-EXT-SRV-ATTR:hypervisor_hostname": instance.compute,
         "OS-EXT-SRV-ATTR:instance_name": instance.domain_name,
     }
     if microversion.at_least(3):
         names = ("kernel_id", "ramdisk_id", "launch_index", "reservation_id", "root_device_name", "user_data")
-        fields |= {f"OS-EXT-SRV-ATTR:{name}": None for name in names}
+        shown |= {f"OS-EXT-SRV-ATTR:{name}": None for name in names}
+        shown["OS-EXT-SRV-ATTR:hostname"] = fields.hostname(instance)
     if microversion.at_least(16):
-        fields["host_status"] = "UNKNOWN" if instance.compute in unreachable else "UP"
-    return fields
+        shown["host_status"] = "UNKNOWN" if instance.compute in unreachable else "UP"
+    return shown
+
+
+def _image(instance: Instance) -> dict[str, Any] | str:
+    image = instance.details.image
+    if image is None:
+        return ""
+    view: dict[str, Any] = {
+        "id": image.id,
+        "links": [{"rel": "bookmark", "href": f"{request.host_url}images/{image.id}"}],
+    }
+    if microversion.at_least(98):
+        view["properties"] = dict(image.properties)
+    return view
 
 
 def _links(instance: Instance) -> list[dict[str, str]]:

@@ -1,0 +1,76 @@
+"""Pages of a list: limit, marker, the order, and the link to the next page (nova/api/openstack/common.py)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+from urllib.parse import urlencode
+
+from flask import request
+
+from porthole.api.errors import RequestError
+
+MAX_LIMIT = 1000
+"""Entries a page; Nova's [api] max_limit."""
+
+_MAX_DIGITS = 9
+
+Entry = TypeVar("Entry")
+
+
+def limit() -> int:
+    """How many entries the page may have. The query has been checked: it is a number, if it is there."""
+    text = request.args.get("limit", "")
+    return MAX_LIMIT if not text or len(text) > _MAX_DIGITS else min(int(text), MAX_LIMIT)
+
+
+def after_marker(entries: Sequence[Entry], id_of: Callable[[Entry], str]) -> Sequence[Entry]:
+    """The entries after the one that the query's marker names; all without one.
+
+    :raises RequestError: 400, there is none of that id
+    """
+    marker = request.args.get("marker")
+    if marker is None:
+        return entries
+    at = next((number for number, entry in enumerate(entries) if id_of(entry).lower() == marker.lower()), None)
+    if at is None:
+        raise RequestError(400, f"marker [{marker[:40]}] not found")
+    return entries[at + 1 :]
+
+
+def in_order(
+    entries: Sequence[Entry],
+    keys: Sequence[str],
+    directions: Sequence[str],
+    value_of: Callable[[Entry, str], str | int | None],
+) -> list[Entry]:
+    """The entries sorted by some keys. What has no value for a key comes first, and last where it is turned round.
+
+    :param directions: ``asc`` or ``desc`` for the keys, in their order; the first one is that of those that have none
+    :raises RequestError: 400, a direction is another, or there are more of them than keys
+    """
+    if any(direction not in ("asc", "desc") for direction in directions):
+        raise RequestError(400, "Unknown sort direction, must be 'desc' or 'asc'")
+    if keys and len(directions) > len(keys):
+        raise RequestError(400, "Sort direction size exceeds sort key size")
+    ordered = list(entries)
+    default = directions[0] if directions else "desc"
+    pairs = [(key, directions[n] if n < len(directions) else default) for n, key in enumerate(keys)]
+
+    def rank(entry: Entry, key: str) -> tuple[bool, str | int]:
+        value = value_of(entry, key)
+        return value is not None, "" if value is None else value
+
+    for key, direction in reversed(pairs):
+        ordered.sort(key=lambda entry: rank(entry, key), reverse=direction == "desc")
+    return ordered
+
+
+def next_page(collection: str, last_id: str) -> list[dict[str, str]]:
+    """The link to what comes after this page.
+
+    :param collection: its path below ``/v2.1/``
+    """
+    query = [(name, value) for name, value in request.args.items(multi=True) if name != "marker"]
+    href = f"{request.host_url}v2.1/{collection}?{urlencode([*query, ('marker', last_id)])}"
+    return [{"rel": "next", "href": href}]
