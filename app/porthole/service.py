@@ -23,7 +23,7 @@ from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
-from porthole.config import ComputeSettings, Settings, frames
+from porthole.config import ComputeSettings, Settings, TokenAuthority, frames
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
@@ -32,6 +32,7 @@ from porthole.proxy.errors import CloseCode
 from porthole.proxy.gate import Gate
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
+from porthole.sessions.nova import NovaTokens
 from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import OwnPlaces, Places, Sessions
 from porthole.sessions.strangers import Strangers
@@ -110,7 +111,8 @@ class Service:
             settings.idle_timeout,
         )
         admission = Admission(
-            console_auth=console_auth,
+            console_auth=console_auth if TokenAuthority.PORTHOLE in settings.token_authority else None,
+            nova=_nova_tokens(settings, self._store, self._computes),
             find_principal=self._authenticator.lookup,
             policy=self._policy,
             instances=self._computes,
@@ -227,6 +229,35 @@ def _vnc_tls(settings: Settings) -> SSLContext | None:
     if settings.vencrypt_ca_certs is None:
         return None
     return tls.make_context(settings.vencrypt_ca_certs, settings.vencrypt_client_cert, settings.vencrypt_client_key)
+
+
+def _nova_tokens(settings: Settings, store: SqliteStore, computes: Computes) -> NovaTokens | None:
+    """What knows of Nova's tokens; None when those open nothing. keystoneauth is loaded for this alone."""
+    if TokenAuthority.NOVA not in settings.token_authority:
+        return None
+    from porthole.consoleauth.nova_api import NovaApi, NovaCredentials  # noqa: PLC0415 - memory of each worker
+
+    credentials = NovaCredentials(
+        auth_url=settings.nova_auth_url,
+        username=settings.nova_username,
+        password=settings.nova_password,
+        project_name=settings.nova_project_name,
+        user_domain_name=settings.nova_user_domain_name,
+        project_domain_name=settings.nova_project_domain_name,
+        region_name=settings.nova_region_name,
+        valid_interfaces=settings.nova_valid_interfaces,
+        endpoint_override=settings.nova_endpoint_override,
+        cafile=settings.nova_cafile,
+        timeout=settings.nova_timeout,
+    )
+    return NovaTokens(
+        NovaApi(credentials),
+        store,
+        computes,
+        token_ttl=settings.token_ttl,
+        networks=settings.nova_compute_networks,
+        auth_schemes=settings.auth_schemes,
+    )
 
 
 def _records(table: SessionTable, settings: Settings, worker: str) -> Records:

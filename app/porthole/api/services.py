@@ -12,6 +12,7 @@ from porthole.auth.authenticator import Authenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.model import ConnectInfo, Instance, Listing
+from porthole.config import TokenAuthority
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.sessions.admission import Described
@@ -56,6 +57,10 @@ class ApiSettings(Protocol):
     @property
     def vnc_enabled(self) -> bool:
         """``[vnc] enabled``."""
+
+    @property
+    def token_authority(self) -> Sequence[TokenAuthority]:
+        """``[consoleauth] token_authority``."""
 
     @property
     def frame_ancestors(self) -> Sequence[str]:

@@ -23,6 +23,7 @@ FIXED = frozenset(
 
 _READ_AT_START = (
     "token_key_file", "vencrypt_ca_certs", "vencrypt_client_cert", "vencrypt_client_key", "audit_key_file",
+    "nova_password_file", "nova_cafile",
 )  # fmt: skip
 """Fields that name files which a worker reads when it starts, and not again."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
-from porthole.config.settings import AuthScheme
+from porthole.config.settings import AuthScheme, TokenAuthority
 
 COMPUTE_PREFIX = "compute:"
 """A compute is a section ``[compute:NAME]``."""
@@ -93,7 +93,16 @@ VNC_OPTS: list[cfg.Opt] = [
     ),
 ]
 
+_AUTHORITY = types.String(choices=[authority.value for authority in TokenAuthority])
+
 CONSOLEAUTH_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "token_authority",
+        default=[TokenAuthority.PORTHOLE.value],
+        item_type=_AUTHORITY,
+        help="Whose tokens open consoles: porthole is this service's own, nova is those that nova-api hands out, about "
+        "which it is asked at each connect ([nova]). Both can be named: porthole,nova.",
+    ),
     cfg.IntOpt("token_ttl", default=600, min=1, help="Seconds for which a console's URL can be opened."),
     cfg.BoolOpt(
         "enforce_session_timeout",
@@ -278,6 +287,38 @@ LIMITS_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("lockout_time", default=900, min=1, help="Seconds that such a wait lasts at most."),
 ]
 
+NOVA_OPTS: list[cfg.Opt] = [
+    cfg.URIOpt("auth_url", schemes=["http", "https"], help="Keystone, where this service signs in to ask Nova."),
+    cfg.StrOpt("username", help="The user as whom it asks; Nova lets the role admin show tokens."),
+    cfg.StrOpt("password", secret=True, help="The user's password. password_file keeps it out of this file."),
+    cfg.StrOpt("password_file", help="File with the user's password, instead of password."),
+    cfg.StrOpt("user_domain_name", default="Default", help="The user's domain."),
+    cfg.StrOpt("project_name", default="service", help="The project for which it asks."),
+    cfg.StrOpt("project_domain_name", default="Default", help="The project's domain."),
+    cfg.StrOpt("region_name", help="The region of the nova-api, where Keystone's catalogue has several."),
+    cfg.ListOpt(
+        "valid_interfaces",
+        default=["internal", "public"],
+        item_type=types.String(choices=["internal", "public", "admin"]),
+        help="The nova-api's interface in the catalogue, in order of preference.",
+    ),
+    cfg.URIOpt(
+        "endpoint_override",
+        schemes=["http", "https"],
+        help="The nova-api's address, http://controller:8774/v2.1, instead of that in the catalogue.",
+    ),
+    cfg.StrOpt("cafile", help="Certificates (PEM) of the authorities of Keystone's and nova-api's certificates."),
+    cfg.FloatOpt(
+        "timeout", default=10.0, min=0.1, help="Seconds for a question, signing in included; then consoles get 503."
+    ),
+    cfg.ListOpt(
+        "compute_networks",
+        default=[],
+        help="Networks, 10.0.0.0/24, in which a console of Nova's is connected to at the address that Nova gives, "
+        "where its compute is none of the [compute:NAME] and libvirt cannot be asked. Default: in none.",
+    ),
+]
+
 AUDIT_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "enabled",
@@ -347,6 +388,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     "vnc": VNC_OPTS,
     "consoleauth": CONSOLEAUTH_OPTS,
     "console": CONSOLE_OPTS,
+    "nova": NOVA_OPTS,
     "api": API_OPTS,
     "oslo_policy": OSLO_POLICY_OPTS,
     "libvirt": LIBVIRT_OPTS,

@@ -15,7 +15,7 @@ from oslo_config import cfg
 from porthole.config import files as config_files
 from porthole.config import frames, libvirt_uri
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
-from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings
+from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings, TokenAuthority
 
 _PKI_FILES = ("cacert.pem", "clientcert.pem", "clientkey.pem")
 """What libvirt looks for in a pkipath."""
@@ -72,6 +72,7 @@ class _Reader:
             raise self._error(
                 "vnc", "vencrypt_client_key", "is set and vencrypt_client_cert is not; set it to the certificate."
             )
+        authorities = self._authorities()
         computes = tuple(self._compute(name, pkipath, auth_schemes) for name in names)
         if vencrypt_ca_certs is None:
             self._refuse_vencrypt(computes)
@@ -96,6 +97,7 @@ class _Reader:
             vencrypt_client_cert=vencrypt_client_cert,
             vencrypt_client_key=vencrypt_client_key,
             known_clients=tuple(self._known_clients()),
+            token_authority=authorities,
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
             token_uses=self._int("consoleauth", "token_uses"),
@@ -107,6 +109,19 @@ class _Reader:
             token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
             allowed_origins=tuple(self._origins()),
             frame_ancestors=self._frame_ancestors(),
+            nova_auth_url=str(self._value("nova", "auth_url") or ""),
+            nova_username=str(self._value("nova", "username") or ""),
+            nova_password=self._nova_password() if TokenAuthority.NOVA in authorities else "",
+            nova_password_file=self._existing("nova", "password_file"),
+            nova_user_domain_name=self._str("nova", "user_domain_name"),
+            nova_project_name=self._str("nova", "project_name"),
+            nova_project_domain_name=self._str("nova", "project_domain_name"),
+            nova_region_name=self._value("nova", "region_name") or None,
+            nova_valid_interfaces=tuple(self._value("nova", "valid_interfaces")),
+            nova_endpoint_override=self._value("nova", "endpoint_override") or None,
+            nova_cafile=self._existing("nova", "cafile"),
+            nova_timeout=self._float("nova", "timeout"),
+            nova_compute_networks=tuple(self._networks("nova", "compute_networks")),
             auth_strategy=self._str("api", "auth_strategy"),
             http_basic_auth_user_file=self._required_file(
                 "api", "http_basic_auth_user_file", "Make one with: porthole user add NAME --role admin"
@@ -208,6 +223,37 @@ class _Reader:
                 "certificates of the VNC servers come from. Or take VNC without TLS: auth_schemes = none, in [vnc] "
                 f"for all computes or in [{COMPUTE_PREFIX}{compute.name}]."
             )  # fmt: skip
+
+    def _authorities(self) -> tuple[TokenAuthority, ...]:
+        """Whose tokens open consoles; for Nova's, what it takes to ask Nova has to be there."""
+        found = tuple(dict.fromkeys(TokenAuthority(word) for word in self._value("consoleauth", "token_authority")))
+        if not found:
+            raise self._error(
+                "consoleauth", "token_authority", f"is empty. {expected('consoleauth', 'token_authority')}"
+            )
+        for name in ("auth_url", "username") if TokenAuthority.NOVA in found else ():
+            if not self._value("nova", name):
+                raise self._error(
+                    "nova", name, "is not set, and token_authority in [consoleauth] has nova. Set it to what Nova's "
+                    "own services have in [service_user] or [keystone_authtoken]."
+                )  # fmt: skip
+        return found
+
+    def _nova_password(self) -> str:
+        """The service's password at Keystone, from one of two places."""
+        given, path = self._value("nova", "password"), self._existing("nova", "password_file")
+        if bool(given) == bool(path):
+            what = "are both set; remove one" if given else "are both missing; token_authority = nova needs one"
+            raise self._error("nova", "password", f"and password_file {what}.")
+        if given:
+            return str(given)
+        try:
+            text = Path(path or "").read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._error("nova", "password_file", f"is {path}, which cannot be read: {error}.") from None
+        if not text or "\n" in text:
+            raise self._error("nova", "password_file", f"is {path}, which has to hold one line, the password.")
+        return text
 
     def _pkipath(self) -> Path | None:
         folder = self._existing("libvirt", "pkipath", folder=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -20,6 +20,13 @@ class AuthScheme(StrEnum):
     VENCRYPT = "vencrypt"
     VNC = "vnc"
     NONE = "none"
+
+
+class TokenAuthority(StrEnum):
+    """Who issues tokens that open consoles; the words of ``token_authority``."""
+
+    PORTHOLE = "porthole"
+    NOVA = "nova"
 
 
 class ConfigError(Exception):
@@ -76,6 +83,7 @@ class Settings:
     vencrypt_client_cert: Path | None
     vencrypt_client_key: Path | None
     known_clients: tuple[Network | Literal["unix"], ...]
+    token_authority: tuple[TokenAuthority, ...]
     token_ttl: int
     enforce_session_timeout: bool
     token_uses: int
@@ -87,6 +95,19 @@ class Settings:
     token_key_file: Path
     allowed_origins: tuple[str, ...]
     frame_ancestors: tuple[str, ...]
+    nova_auth_url: str
+    nova_username: str
+    nova_password: str = field(repr=False)
+    nova_password_file: Path | None
+    nova_user_domain_name: str
+    nova_project_name: str
+    nova_project_domain_name: str
+    nova_region_name: str | None
+    nova_valid_interfaces: tuple[str, ...]
+    nova_endpoint_override: str | None
+    nova_cafile: Path | None
+    nova_timeout: float
+    nova_compute_networks: tuple[Network, ...]
     auth_strategy: str
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path

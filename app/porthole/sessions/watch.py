@@ -14,7 +14,7 @@ from porthole.compute.model import Instance, Listing
 from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.sessions.registry import Sessions
-from porthole.sessions.rights import needed
+from porthole.sessions.rights import holder, needed
 from porthole.state.database import StoreUnavailable
 
 LOOK_EVERY = 0.3
@@ -79,11 +79,11 @@ class Watch:
         """End what may not go on: a user who is gone or may no longer, another owner, a console that nobody uses."""
         live = self._sessions.live()
         known = {instance.id: instance for instance in self._listing().instances} if live else {}
-        principals: dict[str, Principal | None] = {}
+        principals: dict[tuple[str, str], Principal | None] = {}
         for number, session in enumerate(live):
-            user = session.claims.user_id
+            user = (session.claims.user_id, session.claims.project_id)
             if user not in principals:
-                principals[user] = self._find_principal(user)
+                principals[user] = holder(session.claims, self._find_principal)
             principal = principals[user]
             # One that is not known now: its compute was taken out of the configuration, and its sessions go on.
             instance = known.get(session.claims.instance_id, session.info.instance)

@@ -48,6 +48,32 @@ class SqliteStore(Database):
 
         self.run(write)
 
+    def note_token(
+        self, *, token_id: str, instance_id: str, console_type: str, mode: str,
+        user_id: str, project_id: str, expires: int, share_uses: int = 0,
+    ) -> int | None:  # fmt: skip
+        """Record a token of another issuer, who has just said that it is good; what that said before is replaced.
+
+        :param expires: Unix time in whole seconds; of a token that is on record and lasts, that on record stays
+        :returns: when it expires by the record; None when it was revoked here
+        :raises StoreUnavailable: it could not be recorded
+        """
+        now = self.now()
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses, now)
+
+        def write(connection: sqlite3.Connection) -> int | None:
+            found = connection.execute(
+                "INSERT INTO tokens "
+                "(token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (token_id) DO UPDATE SET "
+                "instance_id = excluded.instance_id, project_id = excluded.project_id, "
+                "expires = iif(expires > ?, expires, excluded.expires) WHERE revoked = 0 RETURNING expires",
+                row,
+            ).fetchall()  # to its end, for only then the statement is
+            return int(found[0][0]) if found else None
+
+        return self.run(write)
+
     def is_token_live(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
         user_id: str, project_id: str, expires: int, share_uses: int = 0,
