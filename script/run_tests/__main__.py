@@ -14,7 +14,7 @@ from types import FrameType
 from provision import debian, novnc, python_env
 from provision.progress import Progress, StepFailed
 from run_tests import checks, scenarios
-from run_tests.parts import PARTS, Part, why_no_namespaces
+from run_tests.parts import OPENSTACK, PARTS, Part, why_no_namespaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache"
@@ -108,6 +108,10 @@ def _prepare(parts: Sequence[Part], progress: Progress) -> Path:
             advice=f"What can run here: script/test {others}",
         )
     python = python_env.ensure(CHECKOUT / ".venv", REQUIREMENTS, log, progress)
+    if any(part.folder == OPENSTACK for part in parts):
+        # Of its own: clients and services of OpenStack want other versions than ours, and the appliance imports none.
+        requirements = [CHECKOUT / OPENSTACK / "requirements.txt"]
+        python_env.ensure(CACHE / "openstack" / "venv", requirements, log, progress)
     if any(debian.NODE_NEEDS[0] in part.needs for part in parts):
         novnc.ensure(CACHE / "novnc", CHECKOUT / "app", log, progress)
     if any(part.name == "browser" for part in parts):

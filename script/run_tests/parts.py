@@ -29,6 +29,9 @@ class Part:
     by_default: bool = True
 
 
+OPENSTACK = "tests/openstack"
+"""The folder whose tests have a virtual environment of OpenStack's own packages."""
+
 _HOSTS = (
     *debian.PYTHON_NEEDS,
     *debian.NODE_NEEDS,
@@ -55,6 +58,13 @@ PARTS = (
     ),
     Part("unit", "each package by itself, without libvirtd", "tests/unit", (*debian.PYTHON_NEEDS, *debian.NODE_NEEDS)),
     Part("integration", "the service in front of real libvirtd and QEMU", "tests/integration", _HOSTS, namespaces=True),
+    Part(
+        "openstack",
+        "OpenStack's own clients, Keystone and nova-api, from PyPI, with the service in front of real guests",
+        OPENSTACK,
+        _HOSTS,
+        namespaces=True,
+    ),
     Part(
         "attacks",
         "hostile VNC servers, browsers and clients against the service, by the names of what others got wrong",
