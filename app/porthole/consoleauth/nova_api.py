@@ -21,7 +21,6 @@ from keystoneauth1.adapter import Adapter
 from keystoneauth1.exceptions import ClientException
 from keystoneauth1.identity import Password
 from keystoneauth1.session import Session
-from requests.exceptions import RequestException
 
 from porthole.consoleauth.errors import AuthorityUnavailable, TokenInvalid
 from porthole.consoleauth.nova import BadAnswer, NovaConsole, read_console
@@ -118,7 +117,7 @@ class NovaApi:
                 status, body = self._ask(token)
         except _OutOfTime:
             raise AuthorityUnavailable(f"no answer within {self._timeout:g} s") from None
-        except (ClientException, RequestException, OSError) as error:
+        except (ClientException, OSError) as error:  # those of requests are of the latter
             raise AuthorityUnavailable(str(error).replace(token, "***")) from None
         finally:
             self._waiting -= 1
@@ -142,7 +141,12 @@ class NovaApi:
             stream=True,
         )
         try:
-            return response.status_code, response.raw.read(MAX_ANSWER, decode_content=True)
+            body = b""
+            for piece in response.iter_content(MAX_ANSWER):
+                body += piece
+                if len(body) > MAX_ANSWER:
+                    raise AuthorityUnavailable(f"its answer has more than {MAX_ANSWER} bytes")
+            return response.status_code, body
         finally:
             response.close()
 

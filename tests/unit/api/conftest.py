@@ -26,7 +26,7 @@ from porthole.compute.errors import (
     InstanceNotRunning,
 )
 from porthole.compute.model import ConnectInfo, Instance, Listing, PowerState
-from porthole.config import AuthScheme
+from porthole.config import AuthScheme, TokenAuthority
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
@@ -150,6 +150,7 @@ class ApiSettings:
     api_requests_per_user: int = 0
     failed_sign_ins: int = 0
     lockout_time: int = 900
+    token_authority: tuple[TokenAuthority, ...] = (TokenAuthority.PORTHOLE,)
     token_uses: int = 1
     share_ttl: int = 3600
     share_ttl_max: int = 86400

@@ -345,7 +345,7 @@ class TestPassword:
         given = []
 
         def refuse(
-            _address: object, _timeout: float, _policy: object, _tls: object, password: object, _dialled: object
+            _address: object, _timeout: float, _policy: object, _tls: object, password: object, *_more: object
         ) -> None:
             given.append(password)
             raise error
