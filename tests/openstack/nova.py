@@ -107,7 +107,7 @@ class Nova:
         self.folder, self.host, self.port = folder, host, _free_port(host)
         self.url = f"http://{host}:{self.port}/v2.1"
         self.base_url = base_url
-        self._keystone = keystone
+        self.keystone = keystone
         self._process: subprocess.Popen[bytes] | None = None
         self._helper: subprocess.Popen[str] | None = None
         self._configure()
@@ -210,10 +210,10 @@ class Nova:
 
     def _configure(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        self._keystone.add_user(USER, "service", "admin", "service")
-        made = self._keystone.call("POST", "/services", {"service": {"type": "compute", "name": "nova"}})
+        self.keystone.add_user(USER, "service", "admin", "service")
+        made = self.keystone.call("POST", "/services", {"service": {"type": "compute", "name": "nova"}})
         for interface in ("public", "internal"):
-            self._keystone.call(
+            self.keystone.call(
                 "POST",
                 "/endpoints",
                 {
@@ -225,8 +225,8 @@ class Nova:
             )  # fmt: skip
         self.configuration.write_text(
             _CONFIGURATION.format(
-                folder=self.folder, host=self.host, keystone=self._keystone, user=USER,
-                password=self._keystone.passwords[USER], base_url=self.base_url,
+                folder=self.folder, host=self.host, keystone=self.keystone, user=USER,
+                password=self.keystone.passwords[USER], base_url=self.base_url,
             )
         )  # fmt: skip
         shutil.copy(VENV / "etc" / "nova" / "api-paste.ini", self.folder)

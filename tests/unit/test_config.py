@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from porthole import config
 from porthole.audit import log as audit_log
 from porthole.audit.line import MAX_LINE
-from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings
+from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings, TokenAuthority
 from porthole.config.options import COMPUTE_OPTS, GROUPS
 
 COMPUTE = (
@@ -638,3 +638,58 @@ class TestKnownClients:
 
     def test_anything_else_is_refused(self, folder: Folder) -> None:
         assert "has 'proxy.example'; an entry is" in folder.refusal({"vnc": {"known_clients": "proxy.example"}})
+
+
+class TestTokenAuthority:
+    NOVA: ClassVar[dict[str, str]] = {"auth_url": "http://keystone.test:5000/v3", "username": "porthole"}
+
+    def options(self, authority: str = "porthole,nova", **more: str) -> dict[str, dict[str, str]]:
+        return {"consoleauth": {"token_authority": authority}, "nova": {**self.NOVA, **more}}
+
+    def test_ours_alone_by_default_and_nothing_is_needed_for_it(self, folder: Folder) -> None:
+        settings = folder.load()
+        assert settings.token_authority == (TokenAuthority.PORTHOLE,)
+        assert (settings.nova_password, settings.nova_compute_networks) == ("", ())
+
+    @pytest.mark.parametrize("authority", ["nova", "porthole,nova", "nova,porthole,nova"])
+    def test_novas_with_credentials(self, folder: Folder, authority: str) -> None:
+        settings = folder.load(self.options(authority, password="s3cret", compute_networks="10.0.0.0/24, fd00::/64"))
+        assert set(settings.token_authority) == set(map(TokenAuthority, authority.split(",")))
+        assert len(settings.token_authority) == len(set(settings.token_authority))
+        assert settings.nova_password == "s3cret"
+        assert "s3cret" not in repr(settings)
+        assert list(map(str, settings.nova_compute_networks)) == ["10.0.0.0/24", "fd00::/64"]
+        assert (settings.nova_project_name, settings.nova_valid_interfaces) == ("service", ("internal", "public"))
+
+    def test_the_password_may_be_in_a_file_of_its_own(self, folder: Folder) -> None:
+        file = folder.plain("s3cret with spaces \n", "nova.password")
+        assert folder.load(self.options(password_file=str(file))).nova_password == "s3cret with spaces "
+
+    @pytest.mark.parametrize(
+        ("more", "words"),
+        [
+            ({"username": ""}, "option username in [nova] is not set, and token_authority in [consoleauth] has nova."),
+            ({"auth_url": ""}, "option auth_url in [nova]"),
+            ({}, "option password in [nova] and password_file are both missing"),
+            (
+                {"password": "x", "compute_networks": "10.0.0.1/24"},
+                "option compute_networks in [nova] has '10.0.0.1/24'",
+            ),
+            ({"password": "x", "valid_interfaces": "private"}, "option valid_interfaces in [nova] is not valid"),
+            ({"password": "x", "endpoint_override": "controller"}, "option endpoint_override in [nova] is not valid"),
+            ({"password": "x", "timeout": "0"}, "option timeout in [nova] is not valid"),
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_told(self, folder: Folder, more: dict[str, str], words: str) -> None:
+        assert folder.refusal(self.options(**more)).startswith(words)
+
+    def test_one_password_in_one_place(self, folder: Folder) -> None:
+        file = folder.plain("s3cret\nmore\n", "nova.password")
+        assert "are both set" in folder.refusal(self.options(password="x", password_file=str(file)))
+        said = folder.refusal(self.options(password_file=str(file)))
+        assert "has to hold one line" in said
+        assert "s3cret" not in said
+
+    @pytest.mark.parametrize("wrong", ["", "keystone", "porthole nova"])
+    def test_another_authority_is_none(self, folder: Folder, wrong: str) -> None:
+        assert "option token_authority in [consoleauth]" in folder.refusal(self.options(wrong, password="x"))
