@@ -212,7 +212,7 @@ class TestElsewhere:
         world.instances.gone = True
         first = world.nova.console
         answers = iter([first, replace(first, port=first.port % 65535 + 1)])
-        world.nova.show = lambda _token: next(answers)  # type: ignore[method-assign]
+        world.nova.show = lambda token: next(answers)  # type: ignore[method-assign]
         world.refused(TargetUnreachable, token=TOKEN)
         assert world.vnc.all_closed()
 
