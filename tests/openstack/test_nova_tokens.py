@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import configparser
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,7 +14,10 @@ from typing import Any
 import pytest
 import requests
 import websocket
+from playwright.sync_api import BrowserContext, expect
 
+from tests.browser.conftest import chromium, context, new_context, watch
+from tests.browser.console import Console
 from tests.hosts import ComputeHost
 from tests.hosts.network import Network
 from tests.openstack.front import connect_front
@@ -25,7 +30,11 @@ from tests.service.rfb import RfbClient
 Hosts = tuple[ComputeHost, ComputeHost]
 Eventually = Callable[[Callable[[], object]], None]
 
+__all__ = ["chromium", "context", "new_context", "watch"]
+"""Fixtures of the browser tests, which are used here too."""
+
 NOVA_USER = "service:nova"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "how-to" / "instead-of-nova-novncproxy.md"
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +86,24 @@ def start(
 
 
 @pytest.fixture(scope="module")
-def both(start: Callable[..., Appliance]) -> Appliance:
-    """A service with both authorities; the first that is started, at the address that Nova hands out."""
-    return start()
+def both(start: Callable[..., Appliance], nova: Nova, tmp_path_factory: pytest.TempPathFactory) -> Appliance:
+    """A service with both authorities, configured as the page says; the first, at the address that Nova hands out."""
+    password = tmp_path_factory.mktemp("secret") / "nova.password"
+    password.write_text(f"{nova.keystone.passwords[USER]}\n")
+    options = page_options()
+    assert options["consoleauth"] == {"token_authority": "porthole,nova"}
+    assert set(options["nova"]) == {"auth_url", "username", "password_file"}
+    options["nova"] |= {"auth_url": nova.keystone.url, "username": USER, "password_file": password, "password": ""}
+    return start(**options)
+
+
+def page_options() -> dict[str, dict[str, object]]:
+    """The first configuration that docs/how-to/instead-of-nova-novncproxy.md shows."""
+    block = re.search(r"^```ini\n(.*?)^```", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    assert block is not None
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.read_string(block[1])
+    return {section: dict(parser[section]) for section in parser.sections()}
 
 
 @pytest.fixture
@@ -307,3 +331,30 @@ def test_with_nova_alone_our_own_tokens_open_nothing_and_none_is_issued(
     assert (answer.status_code, answer.json()["code"]) == (400, "console-type-unavailable")
     assert "openstack console url show --novnc" in answer.json()["detail"]
     assert refusal(alone, both.token(guest.uuid, "ann")) == (403, "token-invalid")
+
+
+class TestInTheBrowser:
+    def test_novas_url_shows_the_guest_and_a_reload_goes_on_though_nova_has_forgotten_the_token(
+        self, context: BrowserContext, both: Appliance, nova: Nova, hosts: Hosts, guest: Any
+    ) -> None:
+        console = Console(context.new_page())
+        url = nova.authorize(guest.uuid, hosts[0].ip, guest.port)["access_url"]
+        assert url.startswith(f"{both.url}/vnc_auto.html?")
+        console.open(url)
+        console.wait_for("connected")
+        console.screen.focus()
+        console.check_that_keys_arrive(guest, "n")
+        assert token_of(url) not in console.page.url
+        nova.clean_instance(guest.uuid)
+        console.page.reload()
+        console.wait_for("connected")
+
+    def test_it_says_in_words_that_a_token_is_for_another_console(
+        self, context: BrowserContext, both: Appliance, nova: Nova, hosts: Hosts, guest: Any
+    ) -> None:
+        console = Console(context.new_page())
+        serial = nova.authorize(guest.uuid, hosts[0].ip, 10000, access_url_base=f"{both.url}/vnc_lite.html")
+        console.open(serial["access_url"].replace("vnc_lite", "vnc_auto"))
+        console.wait_for("refused")
+        expect(console.title).to_have_text("This address is for another console")
+        expect(console.text).to_contain_text("of type novnc")
