@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import gevent
 import pytest
 
+import porthole
 from porthole.consoleauth.errors import AuthorityUnavailable, TokenInvalid, TokenOfAnotherConsole
 from porthole.consoleauth.nova import NovaConsole
 from porthole.consoleauth.nova_api import AT_ONCE, MAX_ANSWER, MAX_WAITING, NovaApi, NovaCredentials
@@ -208,3 +213,13 @@ class TestTrouble:
             cloud.api().show(TOKEN)
         assert TOKEN not in caplog.text
         assert PASSWORD not in caplog.text
+
+
+def test_a_service_without_novas_tokens_does_not_load_keystoneauth() -> None:
+    code = "import sys, porthole.service; sys.exit(any(name.startswith('keystoneauth1') for name in sys.modules))"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(porthole.__file__).parents[1])},
+        check=False,
+    )
+    assert done.returncode == 0
