@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from porthole.config.keystone import KeystoneSettings
 
 Network = IPv4Network | IPv6Network
 
@@ -20,6 +23,13 @@ class AuthScheme(StrEnum):
     VENCRYPT = "vencrypt"
     VNC = "vnc"
     NONE = "none"
+
+
+class AuthStrategy(StrEnum):
+    """How callers prove who they are; the words of ``auth_strategy``."""
+
+    HTTP_BASIC = "http_basic"
+    KEYSTONE = "keystone"
 
 
 class ConfigError(Exception):
@@ -54,6 +64,7 @@ class Settings:
 
     Each field is the option of that name, or of that name after its group's (``libvirt_call_timeout``).
     ``[libvirt] pkipath`` is part of the computes' URIs, and ``allow_plain_tcp`` says only which of these are taken.
+    ``keystone`` has all of ``[keystone_authtoken]``, and is None with another ``auth_strategy``.
     """
 
     my_ip: str
@@ -87,7 +98,7 @@ class Settings:
     token_key_file: Path
     allowed_origins: tuple[str, ...]
     frame_ancestors: tuple[str, ...]
-    auth_strategy: str
+    auth_strategy: AuthStrategy
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path
     http_basic_project: str
@@ -118,3 +129,4 @@ class Settings:
     metrics_host: str
     metrics_port: int
     computes: tuple[ComputeSettings, ...]
+    keystone: KeystoneSettings | None
