@@ -437,7 +437,7 @@ class TestWrong:
             ("consoleauth", "token_ttl", "0", "a whole number of 1 or more"),
             ("consoleauth", "token_ttl", "10m", "a whole number of 1 or more"),
             ("consoleauth", "token_ttl", "", "a whole number of 1 or more"),
-            ("api", "auth_strategy", "keystone", "http_basic"),
+            ("api", "auth_strategy", "noauth2", "http_basic or keystone"),
             ("proxy", "ping_interval", "soon", "a number of 0.1 or more"),
             ("libvirt", "call_timeout", "0", "a number of 0.1 or more"),
             ("DEFAULT", "state_path", "", "It has to be text: Folder of the store"),

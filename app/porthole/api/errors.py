@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from porthole.api.limits import LockedOut, TooManyRequests, TooManyShares
 from porthole.audit import AuditUnavailable
-from porthole.auth.errors import CrossSite, Forbidden, NotAuthenticated, TooBusy
+from porthole.auth.errors import CrossSite, Forbidden, IdentityUnavailable, NotAuthenticated, TooBusy, WrongScope
 from porthole.compute.errors import (
     ComputeUnavailable,
     ConsoleTypeUnavailable,
@@ -70,8 +70,10 @@ class Kind:
 TABLE: dict[type[Exception], Kind] = {
     NotAuthenticated: Kind(401, "not-authenticated", "Not signed in"),
     Forbidden: Kind(403, "forbidden", "Not allowed"),
+    WrongScope: Kind(403, "wrong-scope", "Not a token of a project"),
     CrossSite: Kind(403, "cross-site", "Request from another site"),
     TooBusy: Kind(503, "too-busy", "Too busy to check passwords", retry_after=5),
+    IdentityUnavailable: Kind(503, "identity-unavailable", "The identity service cannot be asked", retry_after=5),
     InstanceNotFound: Kind(
         404, "instance-not-found", "No such instance", advice="Check its id or name in the list of instances."
     ),
@@ -134,6 +136,12 @@ _NOVA_DETAILS = {
     404: "The resource could not be found.",
 }
 """webob's own words, which Nova's answers have where its code says nothing."""
+
+
+_WITH_WHY = (
+    ComputeUnavailable, TargetUnreachable, TargetInsecure, StoreUnavailable, AuditUnavailable, IdentityUnavailable,
+)  # fmt: skip
+"""Errors that know more than is said to whoever asks."""
 
 
 class RequestError(Exception):
@@ -226,7 +234,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
     if isinstance(error, BadUpgrade) and error.wrong_version:
         kind = Kind(426, kind.code, kind.title)
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket", "Connection": "Upgrade, close"}
-    if isinstance(error, ComputeUnavailable | TargetUnreachable | TargetInsecure | StoreUnavailable | AuditUnavailable):
+    if isinstance(error, _WITH_WHY):
         log.warning("request refused", code=kind.code, why=error.why, compute=getattr(error, "compute", None))
     if isinstance(error, ComputeUnavailable) and _asked_by_admin():
         detail = f"{detail} For administrators: compute {error.compute}: {error.why}."

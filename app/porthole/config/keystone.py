@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import urllib.parse
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,7 +141,7 @@ def read(options: Options) -> KeystoneSettings:
         project_name=options.string(GROUP, "project_name"),
         user_domain_name=options.string(GROUP, "user_domain_name"),
         project_domain_name=options.string(GROUP, "project_domain_name"),
-        cafile=options.file(GROUP, "cafile"),
+        cafile=_authorities(options),
         insecure=options.truth(GROUP, "insecure"),
         interface=options.string(GROUP, "interface"),
         region_name=options.text(GROUP, "region_name"),
@@ -157,12 +158,21 @@ def _v3(url: str) -> str:
     return parts.geturl() if is_versioned else f"{parts.geturl()}/v3"
 
 
+def _authorities(options: Options) -> Path | None:
+    path = options.file(GROUP, "cafile")
+    try:
+        ssl.create_default_context(cafile=path)
+    except ssl.SSLError:
+        raise options.error(GROUP, "cafile", f"is {path}, in which there is no certificate in PEM.") from None
+    return path
+
+
 def _password(options: Options) -> str:
     given, path = options.text(GROUP, "password"), options.file(GROUP, "password_file")
     if given and path:
         raise options.error(GROUP, "password_file", "is set, and password is too; leave one of them out.")
     if path is None:
-        return options.string(GROUP, "password") if not given else given
+        return given or options.string(GROUP, "password")
     try:
         with path.open(encoding="utf-8") as file:
             first = file.readline(MAX_PASSWORD).rstrip("\r\n")

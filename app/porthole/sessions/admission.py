@@ -71,7 +71,7 @@ class Admission:
     """The gate (:class:`porthole.proxy.gate.Gate`).
 
     :param console_auth: checks tokens
-    :param find_principal: the token's user as it is now, None when it is gone
+    :param find_principal: the token's user as far as it is known now, None when it is gone; answers from memory
     :param policy: who may see and open which instance
     :param instances: where instances are
     :param sessions: who is connected
@@ -87,7 +87,7 @@ class Admission:
         self,
         *,
         console_auth: ConsoleAuth,
-        find_principal: Callable[[str], Principal | None],
+        find_principal: Callable[[Claims], Principal | None],
         policy: Policy,
         instances: InstanceSource,
         sessions: Sessions,
@@ -172,11 +172,11 @@ class Admission:
         return claims, row
 
     def _principal(self, claims: Claims) -> Principal:
-        """The token's user as it is now.
+        """The token's user as far as it is known now.
 
         :raises TokenInvalid: there is none any more
         """
-        principal = self._find_principal(claims.user_id)
+        principal = self._find_principal(claims)
         if principal is None:
             raise TokenInvalid
         return principal

@@ -107,7 +107,8 @@ class Records:
             return None
         said = (claims.instance_id, claims.console_type, claims.mode, claims.user_id, claims.project_id)
         on_record = (row.instance_id, row.console_type, row.mode, row.user_id, row.project_id)
-        return row if (*said, claims.share_uses) == (*on_record, row.share_uses) else None
+        same = (*said, claims.share_uses, claims.roles) == (*on_record, row.share_uses, row.roles)
+        return row if same else None
 
     def check(self, claims: Claims, client: str) -> None:
         """Whether the token would open a session for this address now.
@@ -163,6 +164,7 @@ class Records:
             limits=self._limits,
             share_uses=claims.share_uses,
             expires=claims.expires,
+            roles=claims.roles,
         )
 
 

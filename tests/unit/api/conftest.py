@@ -225,7 +225,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
     policy = Policy(policy_file)
     admission = Admission(
         console_auth=console_auth,
-        find_principal=authenticator.lookup,
+        find_principal=authenticator.holder,
         policy=policy,
         instances=computes,
         sessions=Sessions(OwnPlaces(10), metrics, records, audited.recorder),

@@ -43,7 +43,9 @@ class TestSigningIn:
         assert response.status_code == 201
         assert response.get_json() == {
             "user_id": "alice",
+            "user_name": "alice",
             "project_id": "default",
+            "project_name": "default",
             "roles": ["admin"],
             "sharing": {"expires_in": 3600, "longest": 86400},
         }
@@ -93,7 +95,8 @@ class TestSigningIn:
         response = client.post("/v1/session", json={"username": "alice", "password": PASSWORD, "role": "admin"})
 
         assert response.get_json()["detail"] == (
-            'There is no key "role" here; this call takes "username" and "password".'
+            'There is no key "role" here; this call takes "username", "password", "project", "user_domain" and '
+            '"project_domain".'
         )
 
     @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 60_000, b'"' + b"a" * 10, b"9" * 60_000])

@@ -55,6 +55,7 @@ def test_a_token_says_what_was_authorised(console_auth: ConsoleAuth) -> None:
 def test_it_names_no_address(console_auth: ConsoleAuth) -> None:
     assert set(issue(console_auth).claims.__slots__) == {
         "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "expires", "share_uses",
+            "roles",
     }  # fmt: skip
 
 
