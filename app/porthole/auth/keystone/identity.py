@@ -210,7 +210,7 @@ class Identity:
         self._trouble = why
 
 
-class _Protocol(AuthProtocol):  # type: ignore[misc] - it has no types
+class _Protocol(AuthProtocol):  # type: ignore[misc]  # it has no types
     """keystonemiddleware without its memory, which wants a memcached or grows without a bound."""
 
     def _token_cache_factory(self) -> _Forgetful:
