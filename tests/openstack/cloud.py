@@ -85,9 +85,9 @@ class Cloud:
 
     def register(self) -> None:
         """The service in the catalogue, as role keystone_endpoint does it."""
-        service = self.keystone.call("POST", "/services", {"service": {"type": "porthole", "name": "porthole"}})
+        made = self.keystone.call("POST", "/services", {"service": {"type": "porthole", "name": "porthole"}})
         endpoint = {
-            "service_id": service["service"]["id"],
+            "service_id": made["service"]["id"],
             "interface": "public",
             "region_id": REGION,
             "url": f"{self.appliance.url}/v2.1",

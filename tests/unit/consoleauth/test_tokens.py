@@ -64,8 +64,9 @@ def test_two_tokens_are_never_the_same(console_auth: ConsoleAuth) -> None:
 
 
 def test_roles_are_signed_and_recorded_and_other_ones_open_nothing(console_auth: ConsoleAuth) -> None:
-    given = {"instance_id": INSTANCE, "console_type": "novnc", "user_id": "ann", "project_id": "p1"}
-    issued = console_auth.authorize(**given, roles="reader")
+    issued = console_auth.authorize(
+        instance_id=INSTANCE, console_type="novnc", user_id="ann", project_id="p1", roles="reader"
+    )
     assert console_auth.check(issued.token).roles == "reader"
     # Whoever has got hold of a key signs what he likes; it is not what was recorded.
     forged = {**asdict(issued.claims), "roles": "admin"}

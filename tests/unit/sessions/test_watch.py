@@ -240,7 +240,7 @@ class TestStore:
 
 
 def test_an_error_of_ours_does_not_end_the_watch(world: World) -> None:
-    def broken(_: str) -> Principal | None:
+    def broken(_: Claims) -> Principal | None:
         raise RuntimeError("on purpose")
 
     live = world.live()
