@@ -47,7 +47,7 @@ PROBE_EVERY = 10.0
 DEFAULT_DOMAIN_ID = "default"
 """Keystone's ``[identity] default_domain_id``."""
 
-_QUIET = ("keystonemiddleware", "keystoneauth", "keystoneauth1", "oslo_cache")
+_QUIET = ("keystonemiddleware", "keystoneauth", "keystoneauth1", "oslo_cache", "urllib3")
 
 log = structlog.get_logger("porthole.auth")
 
