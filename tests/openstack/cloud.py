@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import libvirt
 import requests
 
 from tests.hosts import ComputeHost, Guest
+from tests.hosts.network import Network
 from tests.openstack.keystone import REGION, Keystone
 from tests.service import Appliance
 
@@ -54,6 +56,26 @@ def give_to(host: ComputeHost, guest: Guest, user: str, project: str) -> None:
             libvirt.VIR_DOMAIN_METADATA_ELEMENT, f"<instance>{owner}</instance>", "nova", NOVA,
             libvirt.VIR_DOMAIN_AFFECT_LIVE,
         )  # fmt: skip
+
+
+@contextmanager
+def running(
+    folder: Path, network: Network, computes: Iterable[ComputeHost], keystone: Keystone, port: int, **more: object
+) -> Iterator[Cloud]:
+    """A service in front of hosts that asks a Keystone, for as long as it is needed.
+
+    :param port: where it listens, like that of no other service of this run
+    :param more: further options of [keystone_authtoken]
+    """
+    add_people(keystone)
+    appliance = Appliance(
+        folder, network.appliance, network.appliance_ip, computes, port=port, options=options(keystone, **more)
+    )
+    try:
+        appliance.start()
+        yield Cloud(appliance, keystone)
+    finally:
+        appliance.stop()
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -13,7 +13,8 @@ import requests
 import websocket
 
 from tests.hosts import ComputeHost, Guest
-from tests.openstack.cloud import ADMIN, MEMBER, OTHER, READER, Cloud, add_people, give_to, options
+from tests.hosts.network import Network
+from tests.openstack.cloud import ADMIN, MEMBER, OTHER, READER, Cloud, add_people, give_to, options, running
 from tests.openstack.environment import OpenStackClient
 from tests.openstack.keystone import Keystone
 from tests.service import Appliance
@@ -37,10 +38,22 @@ def start_cloud(keystone: Keystone, start_appliance: Callable[..., Appliance]) -
     return lambda **more: Cloud(start_appliance(options=options(keystone, **more)), keystone)
 
 
-@pytest.fixture
-def cloud(start_cloud: Callable[..., Cloud]) -> Cloud:
+@pytest.fixture(scope="module")
+def cloud_for_all(
+    network: Network, computes: Hosts, novnc: Path, keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
     """Such a service as it is configured by default, but for its patience."""
-    return start_cloud()
+    with running(tmp_path_factory.mktemp("keystone-cloud"), network, computes, keystone, 6400) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(cloud_for_all: Cloud, hosts: Hosts, eventually: Eventually) -> Cloud:
+    """The same, with both compute hosts up and without guests and sessions."""
+    token = cloud_for_all.token(ADMIN, "admin")
+    eventually(lambda: not cloud_for_all.names(token))
+    eventually(lambda: not cloud_for_all.call("GET", "/v1/sessions", token).json()["sessions"])
+    return cloud_for_all
 
 
 @pytest.fixture

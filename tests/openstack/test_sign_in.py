@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,10 +12,10 @@ from tests.browser.conftest import chromium, context, new_context, page, watch
 from tests.browser.console import Console
 from tests.browser.test_accessibility import axe, violations
 from tests.hosts import ComputeHost, Guest
+from tests.hosts.network import Network
 from tests.hosts.screen import is_up
-from tests.openstack.cloud import MEMBER, Cloud, add_people, give_to, options
+from tests.openstack.cloud import MEMBER, Cloud, give_to, running
 from tests.openstack.keystone import Keystone
-from tests.service import Appliance
 
 __all__ = ["axe", "chromium", "context", "new_context", "page", "watch"]
 
@@ -25,12 +25,21 @@ Eventually = Callable[[Callable[[], object]], None]
 PHONE = {"width": 320, "height": 640}
 
 
-@pytest.fixture
-def cloud(keystone: Keystone, start_appliance: Callable[..., Appliance]) -> Cloud:
+@pytest.fixture(scope="module")
+def cloud_for_all(
+    network: Network, computes: Hosts, novnc: Path, keystone: Keystone, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Cloud]:
     """A service that asks the Keystone each time."""
-    add_people(keystone)
     keystone.add_domain("Customers")
-    return Cloud(start_appliance(options=options(keystone, token_cache_time=0)), keystone)
+    folder = tmp_path_factory.mktemp("keystone-pages")
+    with running(folder, network, computes, keystone, 6410, token_cache_time=0) as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(cloud_for_all: Cloud, hosts: Hosts) -> Cloud:
+    """The same, with both compute hosts up and without guests."""
+    return cloud_for_all
 
 
 @pytest.fixture
