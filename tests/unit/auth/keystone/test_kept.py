@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.fernet import Fernet
 
 from porthole.auth.keystone.kept import Kept
 from porthole.state.kept import KeptTokens
@@ -38,7 +37,7 @@ def test_a_token_is_what_its_key_opens(world: World) -> None:
     assert (world.kept.get(first), world.kept.get(second)) == (TOKEN, "another")
 
 
-@pytest.mark.parametrize("key", ["", "x", Fernet.generate_key().decode(), "0" * 16, "ä"])
+@pytest.mark.parametrize("key", ["", "x", "A" * 43 + "=", "0" * 16, "ä"])
 def test_another_key_opens_nothing(world: World, key: str) -> None:
     world.kept.put(TOKEN, 2_000)
     assert world.kept.get(key) is None
