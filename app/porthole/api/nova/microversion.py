@@ -13,7 +13,7 @@ HEADER = "OpenStack-API-Version"
 LEGACY_HEADER = "X-OpenStack-Nova-API-Version"
 SERVICE = "compute"
 SERVICES = (SERVICE, "porthole")
-"""Types of a service by which requests name this one: clients take the word from the catalogue's entry (decision 26)."""
+"""Words for this service in requests: clients take the type of the catalogue's entry (decision 26)."""
 
 # Nine digits: no version has more, and a number of thousands of digits would be work.
 _VERSION = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)\Z")
