@@ -19,6 +19,7 @@ from porthole.api.limits import Memory, own_memory
 from porthole.api.services import Services
 from porthole.audit import Event
 from porthole.audit import setup as audit
+from porthole.auth.authenticator import Authenticator
 from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
@@ -37,6 +38,7 @@ from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import OwnPlaces, Places, Sessions
 from porthole.sessions.strangers import Strangers
 from porthole.sessions.watch import Watch
+from porthole.state.kept import KeptTokens
 from porthole.state.screens import ScreenTable
 from porthole.state.sessions import SessionTable
 from porthole.state.shares import ShareTable
@@ -83,9 +85,9 @@ class Service:
         self.settings = settings
         self._process = process
         keys = KeyRing.from_file(settings.token_key_file)
-        self._authenticator = _authenticator(settings)
         self._policy = Policy(settings.policy_file)
         self._store = SqliteStore(settings.state_path / FILE)
+        self._authenticator = _authenticator(settings, self._store)
         self._computes = Computes(
             settings.computes,
             call_timeout=settings.libvirt_call_timeout,
@@ -105,7 +107,7 @@ class Service:
         )
         self._watch = Watch(
             self._sessions,
-            self._authenticator.lookup,
+            self._authenticator.holder,
             self._computes.listing,
             self._policy,
             settings.idle_timeout,
@@ -113,7 +115,7 @@ class Service:
         admission = Admission(
             console_auth=console_auth if TokenAuthority.PORTHOLE in settings.token_authority else None,
             nova=_nova_tokens(settings, self._store, self._computes),
-            find_principal=self._authenticator.lookup,
+            find_principal=self._authenticator.holder,
             policy=self._policy,
             instances=self._computes,
             sessions=self._sessions,
@@ -142,10 +144,13 @@ class Service:
             metrics=metrics,
             audit=self._audit,
             readiness=[self._store.problem, self._audit.problem],
+            notices=[self._authenticator.problem],
             is_draining=process.is_draining,
             memory=process.memory,
         )
-        pages = create_blueprint(settings.novnc_path, settings.web, __version__, settings.frame_ancestors)
+        pages = create_blueprint(
+            settings.novnc_path, settings.web, __version__, settings.frame_ancestors, settings.auth_strategy
+        )
         self._app = create_app(services, pages)
 
     @classmethod
@@ -172,7 +177,7 @@ class Service:
         audit.check_keys(settings)
         _vnc_tls(settings)
         Policy(settings.policy_file)
-        _authenticator(settings).close()
+        _check_users(settings)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer an HTTP request (PEP 3333)."""
@@ -266,7 +271,26 @@ def _records(table: SessionTable, settings: Settings, worker: str) -> Records:
     return Records(table, settings.token_uses, limits, lifetime, worker)
 
 
-def _authenticator(settings: Settings) -> HtpasswdAuthenticator:
+def _authenticator(settings: Settings, store: SqliteStore) -> Authenticator:
+    if settings.keystone is None:
+        return _htpasswd(settings)
+    # Imported here: others need not have what it brings, some 20 MiB.
+    from porthole.auth.keystone.authenticator import KeystoneAuthenticator  # noqa: PLC0415 - large
+
+    return KeystoneAuthenticator(settings.keystone, KeptTokens(store), store.clock)
+
+
+def _check_users(settings: Settings) -> None:
+    """For the master: the workers find in memory what Keystone is asked with."""
+    if settings.keystone is None:
+        _htpasswd(settings).close()
+        return
+    from porthole.auth.keystone.identity import Identity  # noqa: PLC0415 - large
+
+    Identity(settings.keystone).close()
+
+
+def _htpasswd(settings: Settings) -> HtpasswdAuthenticator:
     return HtpasswdAuthenticator(
         settings.http_basic_auth_user_file, settings.http_basic_auth_role_file, settings.http_basic_project
     )

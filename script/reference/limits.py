@@ -60,6 +60,12 @@ LIMITS: dict[str, tuple[Limit, ...]] = {
         Limit("server.board.LOCK_TIME", "s", "To count among all workers; then a new session is refused."),
     ),
     "Sign-ins and passwords": (
+        Limit("auth.keystone.identity.AT_ONCE", "", "Questions to Keystone at the same time."),
+        Limit("auth.keystone.identity.MAX_WAITING", "", "Asked or waiting; beyond it, `identity-unavailable`."),
+        Limit("auth.keystone.identity.PATIENCE", "", "Times `http_connect_timeout` that one question may take in all."),
+        Limit("auth.keystone.identity.PROBE_EVERY", "s", "After which Keystone is looked for again when nobody asked."),
+        Limit("auth.keystone.validated.MAX_REMEMBERED", "", "Tokens of Keystone remembered."),
+        Limit("auth.keystone.authenticator.MAX_TOKEN_LENGTH", "characters", "Of a token of Keystone; beyond it, 401."),
         Limit("auth.passwords.THREADS", "", "Native threads that check passwords."),
         Limit("auth.passwords.MAX_WAITING", "", "Checks under way or waiting; beyond it, `too-busy`."),
         Limit("auth.passwords.REMEMBER_SECONDS", "s", "For which a password that was right needs no new check."),

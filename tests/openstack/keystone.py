@@ -156,13 +156,25 @@ class Keystone:
         more = {"default_project_id": project_id} if default_project else {}
         user = self._add("user", name, {"domain_id": domain, "password": self.passwords[name], **more})
         for role in roles:
-            self.call("PUT", f"/projects/{project_id}/users/{user}/roles/{self._role(role)}")
+            self.call("PUT", f"/projects/{project_id}/users/{user}/roles/{self.role(role)}")
         return user
+
+    def add_role(self, user: str, project: str, role: str) -> None:
+        """Give a user a role."""
+        ids = self._ids["project", project], self._ids["user", user], self.role(role)
+        self.call("PUT", "/projects/{}/users/{}/roles/{}".format(*ids))
 
     def remove_role(self, user: str, project: str, role: str) -> None:
         """Take a role from a user; Keystone revokes the user's tokens with it."""
-        ids = self._ids["project", project], self._ids["user", user], self._role(role)
+        ids = self._ids["project", project], self._ids["user", user], self.role(role)
         self.call("DELETE", "/projects/{}/users/{}/roles/{}".format(*ids))
+
+    def role(self, name: str) -> str:
+        """A role's id."""
+        if ("role", name) not in self._ids:
+            (found,) = self.call("GET", f"/roles?name={name}")["roles"]
+            self._ids["role", name] = str(found["id"])
+        return self._ids["role", name]
 
     def scope(self, project: str, domain: str = "default") -> dict[str, Any]:
         """The scope of a project's token."""
@@ -243,12 +255,6 @@ class Keystone:
             made = self.call("POST", f"/{kind}s", {kind: {"name": name, **values}})
             self._ids[kind, name] = str(made[kind]["id"])
         return self._ids[kind, name]
-
-    def _role(self, name: str) -> str:
-        if ("role", name) not in self._ids:
-            (found,) = self.call("GET", f"/roles?name={name}")["roles"]
-            self._ids["role", name] = str(found["id"])
-        return self._ids["role", name]
 
 
 def _free_port(host: str) -> int:

@@ -20,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from porthole.api.limits import LockedOut, TooManyRequests, TooManyShares
 from porthole.audit import AuditUnavailable
-from porthole.auth.errors import CrossSite, Forbidden, NotAuthenticated, TooBusy
+from porthole.auth.errors import CrossSite, Forbidden, IdentityUnavailable, NotAuthenticated, TooBusy, WrongScope
 from porthole.compute.errors import (
     ComputeNotAllowed,
     ComputeUnavailable,
@@ -78,8 +78,10 @@ class Kind:
 TABLE: dict[type[Exception], Kind] = {
     NotAuthenticated: Kind(401, "not-authenticated", "Not signed in"),
     Forbidden: Kind(403, "forbidden", "Not allowed"),
+    WrongScope: Kind(403, "wrong-scope", "Not a token of a project"),
     CrossSite: Kind(403, "cross-site", "Request from another site"),
     TooBusy: Kind(503, "too-busy", "Too busy to check passwords", retry_after=5),
+    IdentityUnavailable: Kind(503, "identity-unavailable", "The identity service cannot be asked", retry_after=5),
     InstanceNotFound: Kind(
         404, "instance-not-found", "No such instance", advice="Check its id or name in the list of instances."
     ),
@@ -108,11 +110,6 @@ TABLE: dict[type[Exception], Kind] = {
     StoreUnavailable: Kind(503, "store-unavailable", "The service cannot reach its records", retry_after=5),
     AuditUnavailable: Kind(503, "audit-unavailable", "The service cannot record", retry_after=5),
 }
-
-_WITH_WHY = (
-    ComputeUnavailable, TargetUnreachable, TargetInsecure, StoreUnavailable, AuditUnavailable, AuthorityUnavailable,
-)  # fmt: skip
-"""Their ``why`` is for the log alone."""
 
 NOVA_FAULTS = {
     400: "badRequest",
@@ -150,6 +147,13 @@ _NOVA_DETAILS = {
     404: "The resource could not be found.",
 }
 """webob's own words, which Nova's answers have where its code says nothing."""
+
+
+_WITH_WHY = (
+    ComputeUnavailable, TargetUnreachable, TargetInsecure, StoreUnavailable, AuditUnavailable, IdentityUnavailable,
+    AuthorityUnavailable,
+)  # fmt: skip
+"""Errors that know more than is said to whoever asks."""
 
 
 class RequestError(Exception):

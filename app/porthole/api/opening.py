@@ -63,6 +63,7 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
         console_type=NOVNC,
         user_id=principal.user_id,
         project_id=principal.project_id,
+        roles=services.authenticator.recorded_roles(principal),
         mode=mode,
     )
     return _hand_out(services, principal, instance, issued, Event.TOKEN_ISSUED)
@@ -83,6 +84,7 @@ def share_console(
         console_type=NOVNC,
         user_id=principal.user_id,
         project_id=principal.project_id,
+        roles=services.authenticator.recorded_roles(principal),
         mode=VIEW,
         ttl=seconds,
         share_uses=uses,

@@ -126,6 +126,7 @@ class Services:
     :ivar is_draining: whether the whole service leaves new clients to another one
     :ivar memory: where the limit of this name counts: ``addresses``, ``users`` or ``sign-ins``
     :ivar readiness: further checks for ``/readyz``: each returns what is missing, a sentence, or an empty text
+    :ivar notices: likewise what ``/readyz`` says of a service that is ready all the same
     """
 
     settings: ApiSettings
@@ -140,6 +141,7 @@ class Services:
     metrics: Metrics
     audit: Recorder
     readiness: Sequence[Callable[[], str]] = field(default=())
+    notices: Sequence[Callable[[], str]] = field(default=())
     is_draining: Callable[[], bool] = field(default=lambda: False)
     memory: Callable[[str], Memory] = field(default=own_memory)
 

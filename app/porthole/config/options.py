@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
-from porthole.config.settings import AuthScheme, TokenAuthority
+from porthole.config import keystone
+from porthole.config.settings import AuthScheme, AuthStrategy, TokenAuthority
 
 COMPUTE_PREFIX = "compute:"
 """A compute is a section ``[compute:NAME]``."""
@@ -175,7 +176,13 @@ CONSOLE_OPTS: list[cfg.Opt] = [
 ]
 
 API_OPTS: list[cfg.Opt] = [
-    cfg.StrOpt("auth_strategy", default="http_basic", choices=["http_basic"], help="How callers prove who they are."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default=AuthStrategy.HTTP_BASIC.value,
+        choices=[strategy.value for strategy in AuthStrategy],
+        help="How callers prove who they are: http_basic has users of its own, in files; keystone takes OpenStack's "
+        "tokens, as [keystone_authtoken] says.",
+    ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
         default="/etc/porthole/htpasswd",
@@ -378,7 +385,7 @@ COMPUTE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "owner_project",
         help="The project that owns those of the compute's instances whose metadata name no owner; empty: nobody does, "
-        "and only administrators see them. Default: [api] http_basic_project",
+        "and only administrators see them. Default: [api] http_basic_project; with keystone nobody",
     ),
     cfg.StrOpt("owner_user", help="The user in owner_project who owns them. Default: none"),
 ]
@@ -390,6 +397,7 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     "console": CONSOLE_OPTS,
     "nova": NOVA_OPTS,
     "api": API_OPTS,
+    keystone.GROUP: keystone.OPTS,
     "oslo_policy": OSLO_POLICY_OPTS,
     "libvirt": LIBVIRT_OPTS,
     "proxy": PROXY_OPTS,
@@ -425,7 +433,7 @@ def expected(group: str, name: str) -> str:
     elif isinstance(kind, types.HostAddress):
         words = "a host name or an IP address"
     elif isinstance(kind, types.URI):
-        words = "a URL such as https://consoles.example.org/vnc_auto.html"
+        words = "a URL" if group == keystone.GROUP else "a URL such as https://consoles.example.org/vnc_auto.html"
     else:
         words = "text"
     return f"It has to be {words}: {opt.help}"

@@ -13,9 +13,17 @@ from typing import Any, Literal
 from oslo_config import cfg
 
 from porthole.config import files as config_files
-from porthole.config import frames, libvirt_uri
+from porthole.config import frames, keystone, libvirt_uri
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
-from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings, TokenAuthority
+from porthole.config.settings import (
+    AuthScheme,
+    AuthStrategy,
+    ComputeSettings,
+    ConfigError,
+    Network,
+    Settings,
+    TokenAuthority,
+)
 
 _PKI_FILES = ("cacert.pem", "clientcert.pem", "clientkey.pem")
 """What libvirt looks for in a pkipath."""
@@ -122,13 +130,9 @@ class _Reader:
             nova_cafile=self._existing("nova", "cafile"),
             nova_timeout=self._float("nova", "timeout"),
             nova_compute_networks=tuple(self._networks("nova", "compute_networks")),
-            auth_strategy=self._str("api", "auth_strategy"),
-            http_basic_auth_user_file=self._required_file(
-                "api", "http_basic_auth_user_file", "Make one with: porthole user add NAME --role admin"
-            ),
-            http_basic_auth_role_file=self._required_file(
-                "api", "http_basic_auth_role_file", "Make one with: porthole user add NAME --role admin"
-            ),
+            auth_strategy=self._strategy(),
+            http_basic_auth_user_file=self._users_file("http_basic_auth_user_file"),
+            http_basic_auth_role_file=self._users_file("http_basic_auth_role_file"),
             http_basic_project=self._str("api", "http_basic_project"),
             policy_file=self._policy_file(),
             libvirt_call_timeout=self._float("libvirt", "call_timeout"),
@@ -157,6 +161,7 @@ class _Reader:
             metrics_host=self._str("metrics", "host"),
             metrics_port=self._int("metrics", "port"),
             computes=computes,
+            keystone=keystone.read(self) if self._strategy() is AuthStrategy.KEYSTONE else None,
         )
 
     def _compute(self, name: str, pkipath: Path | None, auth_schemes: tuple[AuthScheme, ...]) -> ComputeSettings:
@@ -180,10 +185,20 @@ class _Reader:
         """Project and user of the compute's instances that name no owner; an empty project means nobody."""
         project, user = self._value(group, "owner_project"), self._value(group, "owner_user")
         if project is None:
-            project = self._str("api", "http_basic_project")
+            asks_keystone = self._strategy() is AuthStrategy.KEYSTONE
+            project = "" if asks_keystone else self._str("api", "http_basic_project")
         if user and not project:
             raise self._error(group, "owner_user", "is set and owner_project is empty; a user owns within a project.")
         return str(project), str(user or "")
+
+    def _strategy(self) -> AuthStrategy:
+        return AuthStrategy(self._str("api", "auth_strategy"))
+
+    def _users_file(self, name: str) -> Path:
+        """A file of http_basic, which nobody needs when Keystone knows the users."""
+        if self._strategy() is not AuthStrategy.HTTP_BASIC:
+            return Path(self._str("api", name))
+        return self._required_file("api", name, "Make one with: porthole user add NAME --role admin")
 
     def _policy_file(self) -> Path:
         """The file with the rules, which need not exist where it is by default."""
@@ -342,6 +357,17 @@ class _Reader:
             )  # fmt: skip
         return Path(credentials, value.removeprefix("%d").lstrip("/"))
 
+    def text(self, group: str, name: str) -> str:
+        """An option's text, empty when it is not set."""
+        return str(self._value(group, name) or "")
+
+    def file(self, group: str, name: str) -> Path | None:
+        """A file that exists and may be read; None when it is not set."""
+        path = self._existing(group, name)
+        if path is not None and not os.access(path, os.R_OK):
+            raise self._error(group, name, f"is {path}, which this user may not read.")
+        return path
+
     def _value(self, group: str, name: str) -> Any:
         try:
             holder = self._conf if group == "DEFAULT" else self._conf[group]
@@ -375,6 +401,9 @@ class _Reader:
         )
         where = f"{holders[-1]}: " if holders else ""
         return ConfigError(f"{where}option {name} in [{group}] {what}")
+
+    # What porthole.config.keystone reads its group with, beside text and file.
+    string, number, truth, error = _str, _float, _bool, _error
 
 
 def _with_pkipath(uri: str, pkipath: Path) -> str:

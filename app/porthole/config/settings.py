@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from porthole.config.keystone import KeystoneSettings
 
 Network = IPv4Network | IPv6Network
 
@@ -27,6 +30,13 @@ class TokenAuthority(StrEnum):
 
     PORTHOLE = "porthole"
     NOVA = "nova"
+
+
+class AuthStrategy(StrEnum):
+    """How callers prove who they are; the words of ``auth_strategy``."""
+
+    HTTP_BASIC = "http_basic"
+    KEYSTONE = "keystone"
 
 
 class ConfigError(Exception):
@@ -61,6 +71,7 @@ class Settings:
 
     Each field is the option of that name, or of that name after its group's (``libvirt_call_timeout``).
     ``[libvirt] pkipath`` is part of the computes' URIs, and ``allow_plain_tcp`` says only which of these are taken.
+    ``keystone`` has all of ``[keystone_authtoken]``, and is None with another ``auth_strategy``.
     """
 
     my_ip: str
@@ -108,7 +119,7 @@ class Settings:
     nova_cafile: Path | None
     nova_timeout: float
     nova_compute_networks: tuple[Network, ...]
-    auth_strategy: str
+    auth_strategy: AuthStrategy
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path
     http_basic_project: str
@@ -139,3 +150,4 @@ class Settings:
     metrics_host: str
     metrics_port: int
     computes: tuple[ComputeSettings, ...]
+    keystone: KeystoneSettings | None

@@ -74,7 +74,7 @@ class Admission:
 
     :param console_auth: checks our own tokens; None when they open nothing
     :param nova: knows what Nova's tokens open; None when they open nothing
-    :param find_principal: the token's user as it is now, None when it is gone
+    :param find_principal: the token's user as far as it is known now, None when it is gone; answers from memory
     :param policy: who may see and open which instance
     :param instances: where instances are
     :param sessions: who is connected
@@ -90,7 +90,7 @@ class Admission:
         self,
         *,
         console_auth: ConsoleAuth | None,
-        find_principal: Callable[[str], Principal | None],
+        find_principal: Callable[[Claims], Principal | None],
         policy: Policy,
         instances: InstanceSource,
         sessions: Sessions,
@@ -181,7 +181,7 @@ class Admission:
             self._policy.enforce(principal, action)
 
     def _principal(self, claims: Claims) -> Principal:
-        """The token's user as it is now.
+        """The token's user as far as it is known now.
 
         :raises TokenInvalid: there is none any more
         """

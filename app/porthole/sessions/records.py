@@ -109,7 +109,8 @@ class Records:
             return None
         said = (claims.instance_id, claims.console_type, claims.mode, claims.user_id, claims.project_id)
         on_record = (row.instance_id, row.console_type, row.mode, row.user_id, row.project_id)
-        return row if (*said, claims.share_uses) == (*on_record, row.share_uses) else None
+        same = (*said, claims.share_uses, claims.roles) == (*on_record, row.share_uses, row.roles)
+        return row if same else None
 
     def find_nova(self, token_id: str, resume_hash: str | None) -> SessionRow | None:
         """The session of a token of Nova's that this browser may go on with; None when there is none.
@@ -175,6 +176,7 @@ class Records:
             limits=replace(self._limits, per_user=0) if by_nova else self._limits,
             share_uses=claims.share_uses,
             expires=claims.expires,
+            roles=claims.roles,
         )
 
 

@@ -17,15 +17,15 @@ def needed(claims: Claims) -> tuple[Action, ...]:
     return (Action.CREATE_CONSOLE,)
 
 
-def holder(claims: Claims, find_principal: Callable[[str], Principal | None]) -> Principal | None:
+def holder(claims: Claims, find_principal: Callable[[Claims], Principal | None]) -> Principal | None:
     """For whom a token stands, as that is now; None when there is nobody any more.
 
     Nova has asked its own rules before it issued a token, and does not say for whom: one of its tokens stands for a
     member of the instance's project. Where libvirt does not say whose the instance is, it stands for Nova itself.
 
-    :param find_principal: a user as it is now, None when it is gone
+    :param find_principal: a token's user as it is now, None when it is gone
     """
     if claims.user_id != NOVA_USER:
-        return find_principal(claims.user_id)
+        return find_principal(claims)
     role = Role.MEMBER if claims.project_id else Role.ADMIN
     return Principal(NOVA_USER, claims.project_id, frozenset({role}))

@@ -27,22 +27,23 @@ class SqliteStore(Database):
 
     def add_token(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int, share_uses: int = 0,
+        user_id: str, project_id: str, expires: int, share_uses: int = 0, roles: str = "",
     ) -> None:  # fmt: skip
         """Record an issued token.
 
         :param expires: Unix time in whole seconds
         :param share_uses: sessions that a share link opens; 0: it is none
+        :param roles: those of the person now, empty where they are looked up at each connect
 
         :raises StoreUnavailable: it could not be recorded
         """
-        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses)
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses, roles)
 
         def write(connection: sqlite3.Connection) -> None:
             connection.execute(
                 "INSERT INTO tokens "
-                "(token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "(token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses, roles) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
 
@@ -76,7 +77,7 @@ class SqliteStore(Database):
 
     def is_token_live(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int, share_uses: int = 0,
+        user_id: str, project_id: str, expires: int, share_uses: int = 0, roles: str = "",
     ) -> bool:  # fmt: skip
         """Whether exactly this was recorded here and is not revoked.
 
@@ -84,12 +85,12 @@ class SqliteStore(Database):
 
         :raises StoreUnavailable: nobody can say
         """
-        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses)
+        row = (token_id, instance_id, console_type, mode, user_id, project_id, expires, share_uses, roles)
 
         def read(connection: sqlite3.Connection) -> bool:
             query = (
                 "SELECT 1 FROM tokens WHERE token_id = ? AND instance_id = ? AND console_type = ? AND mode = ? "
-                "AND user_id = ? AND project_id = ? AND expires = ? AND share_uses = ? AND revoked = 0"
+                "AND user_id = ? AND project_id = ? AND expires = ? AND share_uses = ? AND roles = ? AND revoked = 0"
             )
             return connection.execute(query, row).fetchone() is not None
 

@@ -173,6 +173,7 @@ class Api:
     users: Path
     roles: Path
     readiness: list[str]
+    notices: list[str]
     records: Records
     audited: Audited
     draining: list[bool]
@@ -226,7 +227,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
     policy = Policy(policy_file)
     admission = Admission(
         console_auth=console_auth,
-        find_principal=authenticator.lookup,
+        find_principal=authenticator.holder,
         policy=policy,
         instances=computes,
         sessions=Sessions(OwnPlaces(10), metrics, records, audited.recorder),
@@ -237,6 +238,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         code_of=code_of,
     )
     readiness: list[str] = []
+    notices: list[str] = []
     draining: list[bool] = []
     services = Services(
         settings=settings,
@@ -251,11 +253,12 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         metrics=metrics,
         audit=audited.recorder,
         readiness=[lambda: " ".join(readiness)],
+        notices=[lambda: " ".join(notices)],
         is_draining=lambda: any(draining),
     )
     yield Api(
         create_app(services).test_client(), computes, console_auth, store, metrics, settings, clock, users, roles,
-        readiness, records, audited, draining,
+        readiness, notices, records, audited, draining,
     )  # fmt: skip
     audited.recorder.close()
     authenticator.close()

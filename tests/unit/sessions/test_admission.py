@@ -139,7 +139,7 @@ class World:
     def make(self) -> Admission:
         return Admission(
             console_auth=self.console_auth,
-            find_principal=lambda user: self.principal if user == "max" else None,
+            find_principal=lambda claims: self.principal if claims.user_id == "max" else None,
             policy=self.policy,
             instances=self.instances,
             sessions=self.sessions,

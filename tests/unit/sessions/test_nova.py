@@ -91,7 +91,7 @@ class NovaWorld(World):
         return Admission(
             console_auth=self.console_auth if self.takes_own else None,
             nova=self.tokens,
-            find_principal=lambda user: self.principal if user == "max" else None,
+            find_principal=lambda claims: self.principal if claims.user_id == "max" else None,
             policy=self.policy,
             instances=self.instances,
             sessions=self.sessions,
@@ -122,7 +122,7 @@ class TestConnect:
         claims = world.open().claims
         assert (claims.user_id, claims.project_id, claims.instance_id) == (NOVA_USER, "p", ID)
         member = Principal(NOVA_USER, "p", frozenset({Role.MEMBER}))
-        assert holder(claims, lambda user: pytest.fail(f"{user} is no user of ours")) == member
+        assert holder(claims, lambda user: pytest.fail(f"{user} are no claims of ours")) == member
         nobodys = Principal(NOVA_USER, "", frozenset({Role.ADMIN}))
         assert holder(replace(claims, project_id=""), lambda user: None) == nobodys
 
