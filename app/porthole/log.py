@@ -49,5 +49,6 @@ def configure(debug: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("oslo_config", "asyncio"):
+    # Those of HTTP clients show addresses, which may hold tokens.
+    for chatty in ("oslo_config", "asyncio", "keystoneauth", "urllib3"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -31,7 +31,7 @@ class Metrics:
     :param folder: of :func:`share`, when it was called; then the exposition has what all processes there have counted
     :ivar http_requests: answers by route (its pattern), method and status
     :ivar http_seconds: seconds from request to answer by route
-    :ivar sign_ins: passwords offered, by result: ``ok``, ``refused`` or ``busy``
+    :ivar sign_ins: passwords offered, by result: ``ok``, ``refused``, or ``busy``: they could not be checked
     :ivar tokens_issued: console URLs handed out
     :ivar refusals: refused requests and upgrades by the problem's code
     :ivar sessions: consoles open now

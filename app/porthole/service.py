@@ -19,11 +19,12 @@ from porthole.api.limits import Memory, own_memory
 from porthole.api.services import Services
 from porthole.audit import Event
 from porthole.audit import setup as audit
+from porthole.auth.authenticator import Authenticator
 from porthole.auth.htpasswd import HtpasswdAuthenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.computes import Computes
-from porthole.config import ComputeSettings, Settings, frames
+from porthole.config import ComputeSettings, Settings, TokenAuthority, frames
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
@@ -32,10 +33,12 @@ from porthole.proxy.errors import CloseCode
 from porthole.proxy.gate import Gate
 from porthole.proxy.origin import OriginPolicy
 from porthole.sessions.admission import Admission
+from porthole.sessions.nova import NovaTokens
 from porthole.sessions.records import Lifetime, Records
 from porthole.sessions.registry import OwnPlaces, Places, Sessions
 from porthole.sessions.strangers import Strangers
 from porthole.sessions.watch import Watch
+from porthole.state.kept import KeptTokens
 from porthole.state.screens import ScreenTable
 from porthole.state.sessions import SessionTable
 from porthole.state.shares import ShareTable
@@ -82,9 +85,9 @@ class Service:
         self.settings = settings
         self._process = process
         keys = KeyRing.from_file(settings.token_key_file)
-        self._authenticator = _authenticator(settings)
         self._policy = Policy(settings.policy_file)
         self._store = SqliteStore(settings.state_path / FILE)
+        self._authenticator = _authenticator(settings, self._store)
         self._computes = Computes(
             settings.computes,
             call_timeout=settings.libvirt_call_timeout,
@@ -104,14 +107,15 @@ class Service:
         )
         self._watch = Watch(
             self._sessions,
-            self._authenticator.lookup,
+            self._authenticator.holder,
             self._computes.listing,
             self._policy,
             settings.idle_timeout,
         )
         admission = Admission(
-            console_auth=console_auth,
-            find_principal=self._authenticator.lookup,
+            console_auth=console_auth if TokenAuthority.PORTHOLE in settings.token_authority else None,
+            nova=_nova_tokens(settings, self._store, self._computes),
+            find_principal=self._authenticator.holder,
             policy=self._policy,
             instances=self._computes,
             sessions=self._sessions,
@@ -140,10 +144,13 @@ class Service:
             metrics=metrics,
             audit=self._audit,
             readiness=[self._store.problem, self._audit.problem],
+            notices=[self._authenticator.problem],
             is_draining=process.is_draining,
             memory=process.memory,
         )
-        pages = create_blueprint(settings.novnc_path, settings.web, __version__, settings.frame_ancestors)
+        pages = create_blueprint(
+            settings.novnc_path, settings.web, __version__, settings.frame_ancestors, settings.auth_strategy
+        )
         self._app = create_app(services, pages)
 
     @classmethod
@@ -170,7 +177,7 @@ class Service:
         audit.check_keys(settings)
         _vnc_tls(settings)
         Policy(settings.policy_file)
-        _authenticator(settings).close()
+        _check_users(settings)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer an HTTP request (PEP 3333)."""
@@ -229,13 +236,61 @@ def _vnc_tls(settings: Settings) -> SSLContext | None:
     return tls.make_context(settings.vencrypt_ca_certs, settings.vencrypt_client_cert, settings.vencrypt_client_key)
 
 
+def _nova_tokens(settings: Settings, store: SqliteStore, computes: Computes) -> NovaTokens | None:
+    """What knows of Nova's tokens; None when those open nothing. keystoneauth is loaded for this alone."""
+    if TokenAuthority.NOVA not in settings.token_authority:
+        return None
+    from porthole.consoleauth.nova_api import NovaApi, NovaCredentials  # noqa: PLC0415 - memory of each worker
+
+    credentials = NovaCredentials(
+        auth_url=settings.nova_auth_url,
+        username=settings.nova_username,
+        password=settings.nova_password,
+        project_name=settings.nova_project_name,
+        user_domain_name=settings.nova_user_domain_name,
+        project_domain_name=settings.nova_project_domain_name,
+        region_name=settings.nova_region_name,
+        valid_interfaces=settings.nova_valid_interfaces,
+        endpoint_override=settings.nova_endpoint_override,
+        cafile=settings.nova_cafile,
+        timeout=settings.nova_timeout,
+    )
+    return NovaTokens(
+        NovaApi(credentials),
+        store,
+        computes,
+        token_ttl=settings.token_ttl,
+        networks=settings.nova_compute_networks,
+        auth_schemes=settings.auth_schemes,
+    )
+
+
 def _records(table: SessionTable, settings: Settings, worker: str) -> Records:
     limits = SessionLimits(settings.sessions_per_user, settings.sessions_per_instance, settings.sessions_per_address)
     lifetime = Lifetime(settings.session_timeout, settings.enforce_session_timeout, settings.token_ttl)
     return Records(table, settings.token_uses, limits, lifetime, worker)
 
 
-def _authenticator(settings: Settings) -> HtpasswdAuthenticator:
+def _authenticator(settings: Settings, store: SqliteStore) -> Authenticator:
+    if settings.keystone is None:
+        return _htpasswd(settings)
+    # Imported here: others need not have what it brings, some 20 MiB.
+    from porthole.auth.keystone.authenticator import KeystoneAuthenticator  # noqa: PLC0415 - large
+
+    return KeystoneAuthenticator(settings.keystone, KeptTokens(store), store.clock)
+
+
+def _check_users(settings: Settings) -> None:
+    """For the master: the workers find in memory what Keystone is asked with."""
+    if settings.keystone is None:
+        _htpasswd(settings).close()
+        return
+    from porthole.auth.keystone.identity import Identity  # noqa: PLC0415 - large
+
+    Identity(settings.keystone).close()
+
+
+def _htpasswd(settings: Settings) -> HtpasswdAuthenticator:
     return HtpasswdAuthenticator(
         settings.http_basic_auth_user_file, settings.http_basic_auth_role_file, settings.http_basic_project
     )

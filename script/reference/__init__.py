@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from porthole import config
 from porthole.api.openapi import openapi_document
-from reference import commands, limits, options, problems, roles
+from reference import commands, limits, nova_options, options, problems, roles
 
 __all__ = ["COMMAND", "PAGES"]
 
@@ -27,6 +27,7 @@ def _openapi() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "docs/reference/cli.md": commands.page,
     "docs/reference/limits.md": limits.page,
+    "docs/reference/nova-options.md": nova_options.page,
     "docs/reference/openapi.json": _openapi,
     "docs/reference/options.md": options.page,
     "docs/reference/porthole.conf": config.sample,

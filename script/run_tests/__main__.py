@@ -14,7 +14,7 @@ from types import FrameType
 from provision import debian, novnc, python_env
 from provision.progress import Progress, StepFailed
 from run_tests import checks, scenarios
-from run_tests.parts import OPENSTACK, PARTS, Part, why_no_namespaces
+from run_tests.parts import BROWSER, OPENSTACK, PARTS, Part, why_no_namespaces
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CACHE = CHECKOUT / ".cache"
@@ -111,7 +111,7 @@ def _prepare(parts: Sequence[Part], progress: Progress) -> Path:
         python_env.ensure(CACHE / "openstack" / "venv", requirements, log, progress)
     if any(debian.NODE_NEEDS[0] in part.needs for part in parts):
         novnc.ensure(CACHE / "novnc", CHECKOUT / "app", log, progress)
-    if any(part.name == "browser" for part in parts):
+    if any(part.folder in (BROWSER, OPENSTACK) for part in parts):
         novnc.ensure_axe(CACHE / "axe", CHECKOUT / "tests" / "browser", log, progress)
     return python
 

@@ -29,6 +29,7 @@ class Part:
     by_default: bool = True
 
 
+BROWSER = "tests/browser"
 OPENSTACK = "tests/openstack"
 """The folder whose tests have a virtual environment of OpenStack's own packages."""
 
@@ -42,6 +43,11 @@ _HOSTS = (
     program("procps", "ps"),
     program("openssl", "openssl"),
     file("novnc", "/usr/share/novnc/vnc.html"),
+)
+
+_BROWSER = (
+    program("chromium", "chromium"),
+    file("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
 )
 
 _VAGRANT = (
@@ -68,7 +74,7 @@ PARTS = (
         "openstack",
         "OpenStack's own clients, Keystone and nova-api, from PyPI, with the service in front of real guests",
         OPENSTACK,
-        _HOSTS,
+        (*_HOSTS, *_BROWSER, program("curl", "curl")),
         namespaces=True,
     ),
     Part(
@@ -81,12 +87,8 @@ PARTS = (
     Part(
         "browser",
         "the pages in Chromium in front of real guests",
-        "tests/browser",
-        (
-            *_HOSTS,
-            program("chromium", "chromium"),
-            file("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
-        ),
+        BROWSER,
+        (*_HOSTS, *_BROWSER),
         namespaces=True,
     ),
     Part(

@@ -214,6 +214,7 @@ class ComputeHost:
         password: str | None = None,
         vnc_socket: Path | None = None,
         animated: bool = False,
+        owner: tuple[str, str] | None = None,
     ) -> Guest:
         """Start a guest (script/local_lab/guest/boot.S).
 
@@ -227,6 +228,7 @@ class ComputeHost:
         :param uuid_: its UUID; default: a new one
         :param password: the VNC password that libvirt has for it; default: none
         :param vnc_socket: the UNIX socket where its VNC server listens instead of a port
+        :param owner: ids of project and user that Nova's metadata name; default: none
         :param animated: one that draws without end instead (animation.S)
         """
         uid = uuid_ or str(uuid.uuid4())
@@ -241,6 +243,7 @@ class ComputeHost:
             vnc=vnc,
             password=password,
             vnc_socket=vnc_socket,
+            owner=owner,
         )
         if persistent:
             self.conn.defineXML(spec.xml()).create()

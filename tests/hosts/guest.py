@@ -43,6 +43,7 @@ class GuestSpec:
     vnc: bool
     password: str | None = None
     vnc_socket: Path | None = None
+    owner: tuple[str, str] | None = None
 
     def xml(self) -> str:
         """The domain XML for libvirt."""
@@ -71,12 +72,14 @@ class GuestSpec:
 </domain>"""
 
     def _metadata(self) -> str:
-        if self.metadata_name is None:
+        if self.metadata_name is None and self.owner is None:
             return ""
-        return (
-            f"<metadata><nova:instance xmlns:nova='{NOVA}'><nova:name>{escape(self.metadata_name)}</nova:name>"
-            "</nova:instance></metadata>"
-        )
+        name = "" if self.metadata_name is None else f"<nova:name>{escape(self.metadata_name)}</nova:name>"
+        owner = ""
+        if self.owner is not None:
+            project, user = map(quoteattr, self.owner)
+            owner = f"<nova:owner><nova:user uuid={user}/><nova:project uuid={project}/></nova:owner>"
+        return f"<metadata><nova:instance xmlns:nova='{NOVA}'>{name}{owner}</nova:instance></metadata>"
 
     def _graphics(self) -> str:
         if not self.vnc:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.hosts.network import Network
 from tests.openstack import judge
 from tests.openstack.environment import OpenStackClient
+from tests.openstack.keystone import Keystone
 from tests.service import Appliance
 from tests.service.consoles import Process
 
@@ -38,3 +40,18 @@ def judged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
         yield service
     finally:
         site.stop()
+
+
+@pytest.fixture(scope="session")
+def keystone(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Keystone]:
+    """One Keystone for the whole run, on the public network, with a user ``porthole`` that may validate tokens.
+
+    What a test makes in it stays: look for names of your own, and not at what else there is.
+    """
+    keystone = Keystone(tmp_path_factory.mktemp("keystone"), network.public.gateway)
+    keystone.start()
+    try:
+        keystone.add_user("porthole", "service", "service")
+        yield keystone
+    finally:
+        keystone.stop()

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
 from porthole import config
 from porthole.audit import log as audit_log
 from porthole.audit.line import MAX_LINE
-from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings
+from porthole.config import AuthScheme, ComputeSettings, ConfigError, Settings, TokenAuthority
 from porthole.config.options import COMPUTE_OPTS, GROUPS
 
 COMPUTE = (
@@ -437,7 +437,7 @@ class TestWrong:
             ("consoleauth", "token_ttl", "0", "a whole number of 1 or more"),
             ("consoleauth", "token_ttl", "10m", "a whole number of 1 or more"),
             ("consoleauth", "token_ttl", "", "a whole number of 1 or more"),
-            ("api", "auth_strategy", "keystone", "http_basic"),
+            ("api", "auth_strategy", "noauth2", "http_basic or keystone"),
             ("proxy", "ping_interval", "soon", "a number of 0.1 or more"),
             ("libvirt", "call_timeout", "0", "a number of 0.1 or more"),
             ("DEFAULT", "state_path", "", "It has to be text: Folder of the store"),
@@ -638,3 +638,154 @@ class TestKnownClients:
 
     def test_anything_else_is_refused(self, folder: Folder) -> None:
         assert "has 'proxy.example'; an entry is" in folder.refusal({"vnc": {"known_clients": "proxy.example"}})
+
+
+class TestTokenAuthority:
+    NOVA: ClassVar[dict[str, str]] = {"auth_url": "http://keystone.test:5000/v3", "username": "porthole"}
+
+    def options(self, authority: str = "porthole,nova", **more: str) -> dict[str, dict[str, str]]:
+        return {"consoleauth": {"token_authority": authority}, "nova": {**self.NOVA, **more}}
+
+    def test_ours_alone_by_default_and_nothing_is_needed_for_it(self, folder: Folder) -> None:
+        settings = folder.load()
+        assert settings.token_authority == (TokenAuthority.PORTHOLE,)
+        assert (settings.nova_password, settings.nova_compute_networks) == ("", ())
+
+    @pytest.mark.parametrize("authority", ["nova", "porthole,nova", "nova,porthole,nova"])
+    def test_novas_with_credentials(self, folder: Folder, authority: str) -> None:
+        settings = folder.load(self.options(authority, password="s3cret", compute_networks="10.0.0.0/24, fd00::/64"))
+        assert set(settings.token_authority) == set(map(TokenAuthority, authority.split(",")))
+        assert len(settings.token_authority) == len(set(settings.token_authority))
+        assert settings.nova_password == "s3cret"
+        assert "s3cret" not in repr(settings)
+        assert list(map(str, settings.nova_compute_networks)) == ["10.0.0.0/24", "fd00::/64"]
+        assert (settings.nova_project_name, settings.nova_valid_interfaces) == ("service", ("internal", "public"))
+
+    def test_the_password_may_be_in_a_file_of_its_own(self, folder: Folder) -> None:
+        file = folder.plain("s3cret with spaces \n", "nova.password")
+        assert folder.load(self.options(password_file=str(file))).nova_password == "s3cret with spaces "
+
+    @pytest.mark.parametrize(
+        ("more", "words"),
+        [
+            ({"username": ""}, "option username in [nova] is not set, and token_authority in [consoleauth] has nova."),
+            ({"auth_url": ""}, "option auth_url in [nova]"),
+            ({}, "option password in [nova] and password_file are both missing"),
+            (
+                {"password": "x", "compute_networks": "10.0.0.1/24"},
+                "option compute_networks in [nova] has '10.0.0.1/24'",
+            ),
+            ({"password": "x", "valid_interfaces": "private"}, "option valid_interfaces in [nova] is not valid"),
+            ({"password": "x", "endpoint_override": "controller"}, "option endpoint_override in [nova] is not valid"),
+            ({"password": "x", "timeout": "0"}, "option timeout in [nova] is not valid"),
+        ],
+    )
+    def test_what_is_missing_or_wrong_is_told(self, folder: Folder, more: dict[str, str], words: str) -> None:
+        assert folder.refusal(self.options(**more)).startswith(words)
+
+    def test_one_password_in_one_place(self, folder: Folder) -> None:
+        file = folder.plain("s3cret\nmore\n", "nova.password")
+        assert "are both set" in folder.refusal(self.options(password="x", password_file=str(file)))
+        said = folder.refusal(self.options(password_file=str(file)))
+        assert "has to hold one line" in said
+        assert "s3cret" not in said
+
+    @pytest.mark.parametrize("wrong", ["", "keystone", "porthole nova"])
+    def test_another_authority_is_none(self, folder: Folder, wrong: str) -> None:
+        assert "option token_authority in [consoleauth]" in folder.refusal(self.options(wrong, password="x"))
+
+
+class TestKeystone:
+    """``[api] auth_strategy = keystone`` and what it needs."""
+
+    @staticmethod
+    def options(**more: str) -> dict[str, dict[str, str]]:
+        own = {
+            "auth_url": "https://k.example.org:5000/v3",
+            "username": "u",
+            "password": "pw",
+            "project_name": "service",
+        }
+        return {"api": {"auth_strategy": "keystone"}, "keystone_authtoken": {**own, **more}}
+
+    def test_the_group_is_read_and_the_rest_has_keystones_defaults(self, folder: Folder) -> None:
+        settings = folder.load(self.options())
+        keystone = settings.keystone
+        assert keystone is not None
+        assert (keystone.username, keystone.password, keystone.project_name) == ("u", "pw", "service")
+        assert (keystone.user_domain_name, keystone.interface, keystone.cafile) == ("Default", "internal", None)
+        assert (keystone.http_connect_timeout, keystone.token_cache_time) == (10.0, 60)
+        assert keystone.www_authenticate_uri == keystone.auth_url
+        assert "pw" not in repr(settings)
+
+    @pytest.mark.parametrize(
+        ("given", "used"),
+        [
+            ("https://k.example.org", "https://k.example.org/v3"),
+            ("https://k.example.org/identity/", "https://k.example.org/identity/v3"),
+            ("https://k.example.org/v3/", "https://k.example.org/v3"),
+            ("http://[2001:db8::1]:5000", "http://[2001:db8::1]:5000/v3"),
+        ],
+    )
+    def test_an_address_without_a_version_gets_it(self, folder: Folder, given: str, used: str) -> None:
+        keystone = folder.load(self.options(auth_url=given)).keystone
+        assert keystone is not None
+        assert keystone.auth_url == used
+
+    def test_the_files_of_http_basic_are_not_needed_and_nobody_owns_what_names_no_owner(self, folder: Folder) -> None:
+        for name in ("htpasswd", "roles"):
+            (folder.path / name).unlink()
+        (compute,) = folder.load(self.options(), COMPUTE).computes
+        assert compute.owner_project == ""
+        (compute,) = folder.load(self.options(), COMPUTE + "owner_project = 5b1e\n").computes
+        assert compute.owner_project == "5b1e"
+
+    def test_with_http_basic_it_is_not_looked_at(self, folder: Folder) -> None:
+        assert folder.load({"keystone_authtoken": {"auth_url": "https://k.example.org"}}).keystone is None
+
+    @pytest.mark.parametrize("missing", ["auth_url", "username", "password", "project_name"])
+    def test_what_is_missing_is_named(self, folder: Folder, missing: str) -> None:
+        options = self.options()
+        del options["keystone_authtoken"][missing]
+        assert folder.refusal(options).startswith(f"option {missing} in [keystone_authtoken] is not set. ")
+
+    def test_the_password_may_be_in_a_file(self, folder: Folder) -> None:
+        (folder.path / "password").write_text("from a file \nand a second line\n")
+        options = self.options(password_file=str(folder.path / "password"))
+        assert "is set, and password is too" in folder.refusal(options)
+        del options["keystone_authtoken"]["password"]
+        keystone = folder.load(options).keystone
+        assert keystone is not None
+        assert keystone.password == "from a file "
+
+    @pytest.mark.parametrize(("content", "said"), [(b"\n", "first line is empty"), (b"\xff\n", "not UTF-8 text")])
+    def test_a_file_without_a_password_is_refused(self, folder: Folder, content: bytes, said: str) -> None:
+        (folder.path / "password").write_bytes(content)
+        options = self.options(password_file=str(folder.path / "password"))
+        del options["keystone_authtoken"]["password"]
+        assert said in folder.refusal(options)
+
+    @pytest.mark.parametrize(
+        ("option", "value", "said"),
+        [
+            ("auth_url", "ftp://k.example.org", "It has to be a URL"),
+            ("auth_type", "token", "password or v3password"),
+            ("interface", "private", "internal or public or admin"),
+            ("http_connect_timeout", "0", "a number from 0.1 to 60"),
+            ("token_cache_time", "301", "a whole number from 0 to 300"),
+            ("memcached_servers", "m1:11211", "is unknown"),
+        ],
+    )
+    def test_what_is_wrong_is_told(self, folder: Folder, option: str, value: str, said: str) -> None:
+        assert said in folder.refusal(self.options(**{option: value}))
+
+    def test_authorities_that_are_none_are_refused_at_the_start(self, folder: Folder) -> None:
+        (folder.path / "ca.pem").write_text("not a certificate\n")
+        assert "no certificate in PEM" in folder.refusal(self.options(cafile=str(folder.path / "ca.pem")))
+
+    def test_a_reload_names_what_has_changed_and_not_how(self, folder: Folder) -> None:
+        old, new = folder.load(self.options()), folder.load(self.options(password="another", interface="public"))
+        assert config.changes(old, new) == ["[keystone_authtoken] interface", "[keystone_authtoken] password"]
+        basic = folder.load()
+        assert "[api] auth_strategy" in config.changes(basic, old)
+        assert "[keystone_authtoken] username" in config.changes(basic, old)

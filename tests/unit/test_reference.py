@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from reference import COMMAND, PAGES
+from porthole.config.options import COMPUTE_OPTS, GROUPS
+from reference import COMMAND, PAGES, nova_options
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SHOWN = 40
@@ -35,3 +36,17 @@ def test_the_pages_do_not_depend_on_the_terminal(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "40")
 
     assert PAGES["docs/reference/cli.md"]() == wide
+
+
+class TestNovasOptions:
+    def test_one_that_is_missing_is_told(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        fewer = {**nova_options.USES, "console": {"allowed_origins": "The same."}}
+        monkeypatch.setattr(nova_options, "USES", fewer)
+        with pytest.raises(ValueError, match="have different options"):
+            nova_options.page()
+
+    def test_what_is_the_same_is_an_option_of_ours(self) -> None:
+        for group, uses in nova_options.USES.items():
+            ours = {opt.name for opt in GROUPS[group]} | {opt.name for opt in COMPUTE_OPTS}
+            assert {name for name, use in uses.items() if use.startswith("The same")} <= ours, group
+            assert not {name for name, use in uses.items() if use.startswith("Not taken")} & ours, group

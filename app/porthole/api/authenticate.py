@@ -1,27 +1,38 @@
-"""Who asks: a user name and password with the request, or the browser's sign-in cookie.
+"""Who asks: a user name and password or a token with the request, or the browser's sign-in cookie.
 
-Both are sent by a browser without the page's doing, so a request that changes
+All but the token are sent by a browser without the page's doing, so a request that changes
 something must not come from another site's page (CSRF).
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from flask import g, request
 
 from porthole.api.errors import RequestError
 from porthole.api.limits import LockedOut, Lockout, RequestLimit
-from porthole.api.recording import SignInRecord
+from porthole.api.recording import SignInRecord, Way
 from porthole.api.services import Services
-from porthole.auth.errors import CrossSite, NotAuthenticated, TooBusy
+from porthole.auth.authenticator import Login, Proved
+from porthole.auth.errors import CrossSite, IdentityUnavailable, NotAuthenticated, TooBusy, WrongScope
 from porthole.auth.principal import Principal
-from porthole.auth.signin import SIGN_IN_AGAIN
+from porthole.config import AuthStrategy
 from porthole.proxy.origin import OriginPolicy
+
+T = TypeVar("T")
 
 COOKIE = "porthole_session"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
-SIGN_IN = "Sign in, or send a user name and password with the request (http_basic)."
+TOKEN = "X-Auth-Token"  # noqa: S105 - a header's name
+
+SIGN_IN = {
+    AuthStrategy.HTTP_BASIC: "Sign in, or send a user name and password with the request (http_basic).",
+    AuthStrategy.KEYSTONE: f"Sign in, or send a token of Keystone for a project with the request ({TOKEN}).",
+}
 
 
 class Authentication:
@@ -32,6 +43,7 @@ class Authentication:
 
     def __init__(self, services: Services) -> None:
         self._services = services
+        self._strategy = services.authenticator.strategy
         settings = services.settings
         self._record = SignInRecord(services.audit, services.authenticator)
         self._requests = RequestLimit(settings.api_requests_per_user, who="this user", memory=services.memory("users"))
@@ -42,53 +54,60 @@ class Authentication:
         """Who asks; also kept in ``flask.g.principal``.
 
         :raises NotAuthenticated: nobody has proved who it is
-        :raises TooBusy: passwords cannot be checked now
+        :raises TooBusy, IdentityUnavailable: that cannot be checked now
+        :raises WrongScope: a token that is not for a project
         :raises CrossSite: another site's page made the browser ask
         :raises TooManyRequests: this user asks more often than is allowed
         """
-        if "Authorization" in request.headers:
+        is_keystone = self._strategy is AuthStrategy.KEYSTONE
+        if is_keystone and TOKEN in request.headers:
+            principal = self._from_token(request.headers[TOKEN])
+        elif "Authorization" in request.headers:
             principal = self._from_password()
         elif COOKIE in request.cookies:
             principal = self._from_cookie(request.cookies[COOKIE])
         else:
-            raise NotAuthenticated(SIGN_IN)
+            raise NotAuthenticated(SIGN_IN[self._strategy])
         self._requests.take(principal.user_id)
         g.principal = principal
         return principal
 
-    def check_password(self, username: str, password: str, *, every_request: bool = False) -> Principal:
-        """Who this is, and count and record the result.
+    def sign_in(self, login: Login) -> Proved:
+        """Who this is, by what was typed in the page, and count and record the result.
 
-        :param every_request: the two come with each request, so it is not recorded each time that they are right
-        :raises NotAuthenticated: the two do not belong together
-        :raises TooBusy: passwords cannot be checked now
-        :raises LockedOut: too many were wrong
-        :raises AuditUnavailable: it cannot be recorded, whether they are right or not
+        :raises NotAuthenticated: it does not belong together
+        :raises TooBusy, IdentityUnavailable, WrongScope: as for :meth:`require`
+        :raises LockedOut: too many passwords were wrong
+        :raises AuditUnavailable: it cannot be recorded, whether it is right or not
         """
         try:
-            principal = self._check_password(username, password)
+            proved = self._checked(login.who, lambda: self._services.authenticator.sign_in(login))
         except (NotAuthenticated, LockedOut) as error:
-            self._record.is_refused(username, error, every_request=every_request)
+            self._record.is_refused(login.username, error)
             raise
-        self._record.signs_in(principal, every_request=every_request)
-        return principal
+        self._record.signs_in(proved.principal)
+        return proved
 
-    def _check_password(self, username: str, password: str) -> Principal:
+    def _checked(self, who: str, check: Callable[[], T]) -> T:
+        """Check a password, unless too many were wrong."""
         sign_ins = self._services.metrics.sign_ins
         address = request.remote_addr or ""
-        self._lockout.check(address, username)
+        self._lockout.check(address, who)
         try:
-            principal = self._services.authenticator.authenticate(username, password)
+            result = check()
         except NotAuthenticated:
             sign_ins.labels("refused").inc()
-            self._lockout.failed(address, username)
+            self._lockout.failed(address, who)
             raise
-        except TooBusy:
+        except WrongScope:
+            sign_ins.labels("refused").inc()
+            raise
+        except (TooBusy, IdentityUnavailable):
             sign_ins.labels("busy").inc()
             raise
         sign_ins.labels("ok").inc()
-        self._lockout.succeeded(address, username)
-        return principal
+        self._lockout.succeeded(address, who)
+        return result
 
     def refuse_other_sites(self) -> None:
         """Refuse a request that a browser says comes from another site's page. Programs say nothing of the kind.
@@ -115,19 +134,34 @@ class Authentication:
 
     def _from_password(self) -> Principal:
         self.refuse_other_sites()
+        if self._strategy is not AuthStrategy.HTTP_BASIC:
+            raise NotAuthenticated(f"The Authorization header is not looked at here. {SIGN_IN[self._strategy]}")
         given = request.authorization
         if given is None or given.type != "basic" or given.username is None or given.password is None:
-            raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN}")
-        return self.check_password(given.username, given.password, every_request=True)
+            raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN[self._strategy]}")
+        username, password = given.username, given.password
+        try:
+            principal = self._checked(username, lambda: self._services.authenticator.authenticate(username, password))
+        except (NotAuthenticated, LockedOut) as error:
+            self._record.is_refused(username, error, way=Way.BASIC)
+            raise
+        self._record.signs_in(principal, Way.BASIC)
+        return principal
+
+    def _from_token(self, token: str) -> Principal:
+        """Guessing is hopeless, so no wrong token locks anybody out; the limits of requests count."""
+        self.refuse_other_sites()
+        try:
+            principal = self._services.authenticator.validate(token)
+        except NotAuthenticated as error:
+            self._record.is_refused("", error, way=Way.TOKEN)
+            raise
+        self._record.signs_in(principal, Way.TOKEN)
+        return principal
 
     def _from_cookie(self, cookie: str) -> Principal:
         self.require_own_page()
-        sign_in = self._services.sign_ins.check(cookie)
-        authenticator = self._services.authenticator
-        principal = authenticator.lookup(sign_in.user_id)
-        if principal is None or authenticator.stamp(sign_in.user_id) != sign_in.stamp:
-            raise NotAuthenticated(SIGN_IN_AGAIN)
-        return principal
+        return self._services.authenticator.still(self._services.sign_ins.check(cookie))
 
     def _is_same_origin(self) -> bool:
         # Scripts can set neither header (Fetch Standard, forbidden request-header names).

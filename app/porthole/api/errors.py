@@ -20,15 +20,23 @@ from werkzeug.exceptions import HTTPException
 
 from porthole.api.limits import LockedOut, TooManyRequests, TooManyShares
 from porthole.audit import AuditUnavailable
-from porthole.auth.errors import CrossSite, Forbidden, NotAuthenticated, TooBusy
+from porthole.auth.errors import CrossSite, Forbidden, IdentityUnavailable, NotAuthenticated, TooBusy, WrongScope
 from porthole.compute.errors import (
+    ComputeNotAllowed,
     ComputeUnavailable,
     ConsoleTypeUnavailable,
     InstanceAmbiguous,
     InstanceNotFound,
     InstanceNotRunning,
 )
-from porthole.consoleauth.errors import TokenExpired, TokenInvalid, TokenMissing, TokenUsed
+from porthole.consoleauth.errors import (
+    AuthorityUnavailable,
+    TokenExpired,
+    TokenInvalid,
+    TokenMissing,
+    TokenOfAnotherConsole,
+    TokenUsed,
+)
 from porthole.metrics import Metrics
 from porthole.proxy.errors import (
     BadUpgrade,
@@ -70,8 +78,10 @@ class Kind:
 TABLE: dict[type[Exception], Kind] = {
     NotAuthenticated: Kind(401, "not-authenticated", "Not signed in"),
     Forbidden: Kind(403, "forbidden", "Not allowed"),
+    WrongScope: Kind(403, "wrong-scope", "Not a token of a project"),
     CrossSite: Kind(403, "cross-site", "Request from another site"),
     TooBusy: Kind(503, "too-busy", "Too busy to check passwords", retry_after=5),
+    IdentityUnavailable: Kind(503, "identity-unavailable", "The identity service cannot be asked", retry_after=5),
     InstanceNotFound: Kind(
         404, "instance-not-found", "No such instance", advice="Check its id or name in the list of instances."
     ),
@@ -79,10 +89,13 @@ TABLE: dict[type[Exception], Kind] = {
     InstanceNotRunning: Kind(409, "instance-not-running", "The instance is not running"),
     ConsoleTypeUnavailable: Kind(400, "console-type-unavailable", "No console of this type"),
     ComputeUnavailable: Kind(503, "compute-unavailable", "A compute host cannot be reached", retry_after=5),
+    ComputeNotAllowed: Kind(403, "compute-not-allowed", "The compute host may not be connected to"),
     TokenMissing: Kind(403, "token-missing", "The token is missing"),
     TokenExpired: Kind(403, "token-expired", "The console URL has expired"),
     TokenUsed: Kind(403, "token-used", "The console URL has been used"),
     TokenInvalid: Kind(403, "token-invalid", "The console URL is not valid"),
+    TokenOfAnotherConsole: Kind(403, "token-other-console", "The URL is for another console"),
+    AuthorityUnavailable: Kind(503, "nova-unavailable", "Nova cannot be asked", retry_after=5),
     OriginRefused: Kind(403, "origin-refused", "Page from another site"),
     BadUpgrade: Kind(400, "bad-request", "Not a WebSocket upgrade"),
     TooManySessions: Kind(503, "too-many-sessions", "Too many open consoles", retry_after=10),
@@ -134,6 +147,13 @@ _NOVA_DETAILS = {
     404: "The resource could not be found.",
 }
 """webob's own words, which Nova's answers have where its code says nothing."""
+
+
+_WITH_WHY = (
+    ComputeUnavailable, TargetUnreachable, TargetInsecure, StoreUnavailable, AuditUnavailable, IdentityUnavailable,
+    AuthorityUnavailable,
+)  # fmt: skip
+"""Errors that know more than is said to whoever asks."""
 
 
 class RequestError(Exception):
@@ -226,7 +246,7 @@ def _describe(error: Exception, challenge: str) -> Answer:
     if isinstance(error, BadUpgrade) and error.wrong_version:
         kind = Kind(426, kind.code, kind.title)
         headers |= {"Sec-WebSocket-Version": "13", "Upgrade": "websocket", "Connection": "Upgrade, close"}
-    if isinstance(error, ComputeUnavailable | TargetUnreachable | TargetInsecure | StoreUnavailable | AuditUnavailable):
+    if isinstance(error, _WITH_WHY):
         log.warning("request refused", code=kind.code, why=error.why, compute=getattr(error, "compute", None))
     if isinstance(error, ComputeUnavailable) and _asked_by_admin():
         detail = f"{detail} For administrators: compute {error.compute}: {error.why}."

@@ -53,13 +53,17 @@ def create_blueprint(services: Services) -> APIBlueprint:
 
         Not before each compute has been asked once, and not while none of them can be reached. One that
         is down of several does not matter. A service that drains says so: another one takes new clients.
+        One that is ready may have reasons too: what does not work, and would not work elsewhere either, as when
+        Keystone cannot be reached.
         """
         if services.is_draining():
             return jsonify(status="draining", reasons=[_DRAINING]), 503
         reasons = [
             reason for reason in (_computes_missing(services), *(check() for check in services.readiness)) if reason
         ]
-        return jsonify(status="not ready" if reasons else "ready", reasons=reasons), 503 if reasons else 200
+        if reasons:
+            return jsonify(status="not ready", reasons=reasons), 503
+        return jsonify(status="ready", reasons=[said for notice in services.notices if (said := notice())]), 200
 
     return health
 

@@ -7,6 +7,7 @@ from typing import Any, cast
 from porthole.api.app import create_app
 from porthole.api.services import Services
 from porthole.audit import Recorder
+from porthole.config import AuthStrategy
 from porthole.metrics import Metrics
 
 
@@ -14,6 +15,7 @@ class _Nothing:
     """Stands for the collaborators while only the routes are read."""
 
     challenge = ""
+    strategy = AuthStrategy.HTTP_BASIC
     novncproxy_base_url = ""
     vnc_enabled = True
     frame_ancestors = ()

@@ -14,6 +14,7 @@ from porthole.auth.policy import Action
 from porthole.auth.principal import Principal
 from porthole.compute.errors import ConsoleTypeUnavailable
 from porthole.compute.model import Instance
+from porthole.config import TokenAuthority
 from porthole.consoleauth.tokens import FULL, VIEW, Claims, IssuedToken
 
 NOVNC = "novnc"
@@ -62,6 +63,7 @@ def open_console(services: Services, principal: Principal, instance: Instance, m
         console_type=NOVNC,
         user_id=principal.user_id,
         project_id=principal.project_id,
+        roles=services.authenticator.recorded_roles(principal),
         mode=mode,
     )
     return _hand_out(services, principal, instance, issued, Event.TOKEN_ISSUED)
@@ -82,6 +84,7 @@ def share_console(
         console_type=NOVNC,
         user_id=principal.user_id,
         project_id=principal.project_id,
+        roles=services.authenticator.recorded_roles(principal),
         mode=VIEW,
         ttl=seconds,
         share_uses=uses,
@@ -95,6 +98,10 @@ def _running(services: Services, principal: Principal, instance: Instance, actio
         services.policy.enforce(principal, action, instance)
     if not services.settings.vnc_enabled:
         raise ConsoleTypeUnavailable(NOVNC, "VNC consoles are switched off here ([vnc] enabled).")
+    if TokenAuthority.PORTHOLE not in services.settings.token_authority:
+        raise ConsoleTypeUnavailable(
+            NOVNC, "Consoles are asked for at Nova here: openstack console url show --novnc SERVER."
+        )
     instance = services.computes.connect_info(instance.id, _may_see(services, principal)).instance
     # What was found may be from memory; this is what libvirt says.
     for action in actions:

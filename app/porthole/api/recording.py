@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from enum import StrEnum
 
 from flask import g, request
 
@@ -12,13 +13,14 @@ from porthole.api.errors import code_of
 from porthole.api.limits import LockedOut, Recent
 from porthole.api.services import Services
 from porthole.audit import Event, Recorder, Who
+from porthole.audit.entry import Detail
 from porthole.auth.authenticator import Authenticator
 from porthole.auth.errors import Forbidden, NotAuthenticated
 from porthole.auth.principal import Principal
 from porthole.compute.errors import InstanceNotFound
 
 BASIC_AGAIN = 600.0
-"""Seconds after which a program that sends a password with each request is recorded as signing in once more."""
+"""Seconds after which a program that sends a password or token with each request is recorded as signing in anew."""
 
 
 def address() -> str:
@@ -47,6 +49,15 @@ def console_refusals(services: Services, instance: str) -> Iterator[None]:
         raise
 
 
+class Way(StrEnum):
+    """How somebody proves who it is; the words of the audit log."""
+
+    PAGE = "page"
+    BASIC = "http_basic"
+    """With each request, and so is the next one."""
+    TOKEN = "keystone"  # noqa: S105 - a word
+
+
 class SignInRecord:
     """Records sign-ins, and those that are refused.
 
@@ -61,34 +72,38 @@ class SignInRecord:
         self._audit = audit
         self._authenticator = authenticator
         self._clock = clock
-        self._recorded: Recent[tuple[str, str, str], float] = Recent()
+        self._recorded: Recent[tuple[str, str, str, str], float] = Recent()
 
-    def signs_in(self, principal: Principal, *, every_request: bool) -> None:
-        """A password was right.
+    def signs_in(self, principal: Principal, way: Way = Way.PAGE) -> None:
+        """A password or a token was right. One that comes with each request is recorded now and then, for each address.
 
-        :param every_request: it comes with each request, so it is recorded now and then, for each address
         :raises AuditUnavailable: nobody is signed in
         """
-        key = (address(), principal.user_id, self._authenticator.stamp(principal.user_id))
-        if every_request and self._clock() < self._recorded.get(key, 0.0):
+        key = (address(), principal.user_id, principal.project_id, self._authenticator.stamp(principal.user_id))
+        if way is not Way.PAGE and self._clock() < self._recorded.get(key, 0.0):
             return
-        way = "http_basic" if every_request else "page"
-        self._audit.must(Event.SIGN_IN, who=who(principal), client=address(), details={"way": way})
-        if every_request:
+        details: dict[str, Detail] = {"way": way.value}
+        if principal.user_name:
+            details["name"] = principal.user_name
+        self._audit.must(Event.SIGN_IN, who=who(principal), client=address(), details=details)
+        if way is not Way.PAGE:
             self._recorded.put(key, self._clock() + BASIC_AGAIN)
 
-    def is_refused(self, username: str, error: NotAuthenticated | LockedOut, *, every_request: bool) -> None:
-        """A password was wrong, or was not looked at.
+    def is_refused(self, username: str, error: NotAuthenticated | LockedOut, way: Way = Way.PAGE) -> None:
+        """A password or a token was wrong, or was not looked at.
 
         A name that no user has is not written: it may be a password in the wrong field.
 
         :raises AuditUnavailable: instead of the refusal
         """
-        known = self._authenticator.lookup(username) is not None
+        known = self._authenticator.knows(username)
+        details: dict[str, Detail] = {"way": way.value}
+        if known is not None:
+            details["user_exists"] = known
         self._audit.refused(
             Event.SIGN_IN_REFUSED,
             who=Who(username) if known else Who(),
             client=address(),
             reason=code_of(error),
-            details={"way": "http_basic" if every_request else "page", "user_exists": known},
+            details=details,
         )

@@ -12,6 +12,7 @@ from porthole.auth.authenticator import Authenticator
 from porthole.auth.policy import Policy
 from porthole.auth.signin import SignIns
 from porthole.compute.model import ConnectInfo, Instance, Listing
+from porthole.config import TokenAuthority
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
 from porthole.sessions.admission import Described
@@ -56,6 +57,10 @@ class ApiSettings(Protocol):
     @property
     def vnc_enabled(self) -> bool:
         """``[vnc] enabled``."""
+
+    @property
+    def token_authority(self) -> Sequence[TokenAuthority]:
+        """``[consoleauth] token_authority``."""
 
     @property
     def frame_ancestors(self) -> Sequence[str]:
@@ -121,6 +126,7 @@ class Services:
     :ivar is_draining: whether the whole service leaves new clients to another one
     :ivar memory: where the limit of this name counts: ``addresses``, ``users`` or ``sign-ins``
     :ivar readiness: further checks for ``/readyz``: each returns what is missing, a sentence, or an empty text
+    :ivar notices: likewise what ``/readyz`` says of a service that is ready all the same
     """
 
     settings: ApiSettings
@@ -135,6 +141,7 @@ class Services:
     metrics: Metrics
     audit: Recorder
     readiness: Sequence[Callable[[], str]] = field(default=())
+    notices: Sequence[Callable[[], str]] = field(default=())
     is_draining: Callable[[], bool] = field(default=lambda: False)
     memory: Callable[[str], Memory] = field(default=own_memory)
 

@@ -61,6 +61,12 @@ SCHEMAS: Document = {
 
 SECURITY_SCHEMES: Document = {
     "basic": {"type": "http", "scheme": "basic", "description": "A user name and password of the htpasswd file."},
+    "keystone": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Auth-Token",
+        "description": "A token of Keystone for a project, where [api] auth_strategy is keystone.",
+    },
     "session": {
         "type": "apiKey",
         "in": "cookie",
@@ -105,7 +111,7 @@ def _finished(path: str, operation: Document) -> Document:
     if path.startswith("/v2.1"):
         parameters.append(MICROVERSION_PARAMETER)
     if path.startswith(("/v1", "/v2.1")):
-        operation["security"] = [{"basic": []}, {"session": []}]
+        operation["security"] = [{"basic": []}, {"keystone": []}, {"session": []}]
     finished = {**operation, **extra, "parameters": parameters}
     if "requestBody" in finished:
         finished["requestBody"]["required"] = True

@@ -3,6 +3,8 @@
 AuthError
 ├── NotAuthenticated  nobody has proved who is asking (401)
 ├── TooBusy           more passwords wait to be checked than can be checked soon (503)
+├── IdentityUnavailable  Keystone cannot be asked who asks (503)
+├── WrongScope        it is known who asks, and not for which project (403)
 ├── CrossSite         a page of another site made the browser ask (403)
 └── Forbidden         it is known who asks, and the policy says no (403)
 """
@@ -36,6 +38,27 @@ class TooBusy(AuthError):
             "the browser's sign-in and a password that was just used need no check."
         )
         self.retry_after = retry_after
+
+
+class IdentityUnavailable(AuthError):
+    """Keystone cannot be reached, or does not answer as it should; open sessions go on.
+
+    :param why: what it was, for the log
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "The identity service (Keystone) cannot be asked who you are. Open consoles go on, and console URLs that "
+            "were given out work. Try again in a few seconds."
+        )
+        self.why = why
+
+
+class WrongScope(AuthError):
+    """A token that is good, and not one with which consoles can be had.
+
+    :param what: what it is, and what would be right, a sentence
+    """
 
 
 class CrossSite(AuthError):

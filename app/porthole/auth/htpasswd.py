@@ -7,10 +7,14 @@ import secrets
 from collections import Counter
 from pathlib import Path
 
+from porthole.auth.authenticator import Login, Proved
 from porthole.auth.errors import NotAuthenticated
 from porthole.auth.files import UserFileError, WatchedFile, parse_roles, parse_users
 from porthole.auth.passwords import PasswordChecker, password_problem
 from porthole.auth.principal import Principal, Role
+from porthole.auth.signin import SIGN_IN_AGAIN, SignIn
+from porthole.config import AuthStrategy
+from porthole.consoleauth.tokens import Claims
 
 __all__ = ["HtpasswdAuthenticator", "UserFileError"]
 
@@ -34,6 +38,11 @@ class HtpasswdAuthenticator:
         self._project = project
         self._checker = checker or PasswordChecker()
         self._nobody = "".join(secrets.choice(_BCRYPT_LETTERS) for _ in range(31))
+
+    @property
+    def strategy(self) -> AuthStrategy:
+        """http_basic."""
+        return AuthStrategy.HTTP_BASIC
 
     @property
     def challenge(self) -> str:
@@ -61,6 +70,41 @@ class HtpasswdAuthenticator:
         if not right or known is None or self._users.content().get(username) != known:
             raise NotAuthenticated
         return self._principal(username)
+
+    def validate(self, token: str) -> Principal:
+        """Nobody: tokens are Keystone's."""
+        raise NotAuthenticated("This service takes no tokens; send a user name and password (http_basic).")
+
+    def sign_in(self, login: Login) -> Proved:
+        """Who this is; a stamp that changes with the password keeps the sign-in to it."""
+        principal = self.authenticate(login.username, login.password)
+        return Proved(principal, self.stamp(principal.user_id))
+
+    def still(self, sign_in: SignIn) -> Principal:
+        """Who signed in, unless the user is gone or the password is another."""
+        principal = self.lookup(sign_in.user_id)
+        if principal is None or self.stamp(sign_in.user_id) != sign_in.stamp:
+            raise NotAuthenticated(SIGN_IN_AGAIN)
+        return principal
+
+    def sign_out(self, sign_in: SignIn) -> None:
+        """Nothing stands behind a sign-in."""
+
+    def knows(self, username: str) -> bool:
+        """Whether the user file has this name."""
+        return self.lookup(username) is not None
+
+    def recorded_roles(self, principal: Principal) -> str:
+        """Nothing: the role file is read."""
+        return ""
+
+    def holder(self, claims: Claims) -> Principal | None:
+        """The token's user with the roles of this moment; None when it is gone."""
+        return self.lookup(claims.user_id)
+
+    def problem(self) -> str:
+        """Nothing: files that get a mistake leave the last good content in force."""
+        return ""
 
     def lookup(self, user_id: str) -> Principal | None:
         """A user with the roles of this moment, None when it is gone."""

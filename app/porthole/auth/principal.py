@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -25,11 +25,15 @@ class Principal:
     :ivar user_id: the user's name in the back end that knows it
     :ivar project_id: the project it acts for; with http_basic the setting ``[api] http_basic_project``
     :ivar roles: the roles it has in that project
+    :ivar user_name: what people call the user; the id where that is its name
+    :ivar project_name: likewise of the project
     """
 
     user_id: str
     project_id: str
     roles: frozenset[Role]
+    user_name: str = field(default="", compare=False)
+    project_name: str = field(default="", compare=False)
 
     @property
     def is_admin(self) -> bool:

@@ -61,7 +61,7 @@ class SignIn:
 
     :ivar id: 32 hexadecimal digits
     :ivar user_id: who signed in
-    :ivar stamp: the authenticator's stamp of the password at the time
+    :ivar stamp: the authenticator's, by which it sees whether the sign-in still holds
     :ivar expires: Unix time in whole seconds; over at this second
     """
 
@@ -91,12 +91,14 @@ class SignIns:
         self._clock = clock
         self.lifetime = lifetime
 
-    def issue(self, principal: Principal, stamp: str = "") -> str:
+    def issue(self, principal: Principal, stamp: str = "", until: int | None = None) -> str:
         """A cookie's value for somebody who has just proved who it is.
 
-        :param stamp: the authenticator's stamp for this user
+        :param stamp: the authenticator's stamp for this sign-in
+        :param until: Unix time at which it ends, if that is earlier than after the lifetime
         """
         expires = int(self._clock()) + self.lifetime
+        expires = expires if until is None else min(expires, until)
         signed = self._serializer().dumps([secrets.token_hex(16), principal.user_id, stamp, expires])
         return signed.decode("ascii") if isinstance(signed, bytes) else signed
 

@@ -204,6 +204,10 @@ class Computes:
             password=report.display.password,
         )
 
+    def addresses(self) -> frozenset[str]:
+        """Where VNC servers are that libvirt can be asked about: the ``server_proxyclient_address`` of each compute."""
+        return frozenset(compute.server_proxyclient_address for compute in self._computes)
+
     def power_state(self, instance_id: str) -> PowerState | None:
         """The instance's power state now, asked of libvirt; None when it is gone.
 

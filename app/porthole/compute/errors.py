@@ -5,7 +5,8 @@ ComputeError
 ├── InstanceAmbiguous       several instances have that name
 ├── InstanceNotRunning      it exists, and has no running guest
 ├── ConsoleTypeUnavailable  it runs, and has no VNC display to reach (Nova's name)
-└── ComputeUnavailable      a compute that would have to be asked does not answer
+├── ComputeUnavailable      a compute that would have to be asked does not answer
+└── ComputeNotAllowed       it is on a compute that nobody may connect to
 """
 
 from __future__ import annotations
@@ -85,4 +86,20 @@ class ComputeUnavailable(ComputeError):
             "Try again in a few seconds; if it lasts, tell your administrator."
         )
         self.compute = compute
+        self.why = why
+
+
+class ComputeNotAllowed(ComputeError):
+    """Nova says where the instance's VNC server is, and that is in none of the networks that may be connected to.
+
+    :param instance: its id
+    :param why: which address, for the log
+    """
+
+    def __init__(self, instance: str, why: str) -> None:
+        super().__init__(
+            "This instance is on a compute host that this service does not know and may not connect to. "
+            "Tell your administrator: the log of this service says which one."
+        )
+        self.instance = instance
         self.why = why

@@ -109,6 +109,8 @@ class ConnectInfo:
     :ivar security: what its VNC server has to offer before anybody is connected to it
     :ivar path: absolute path of the UNIX socket where it listens, on this machine; empty when it has a TCP port
     :ivar password: its VNC password, when that was asked for and libvirt tells one
+    :ivar access_path: what has to be asked for by CONNECT at the port before the VNC server speaks (Nova's
+        ``internal_access_path``); empty for nothing, as always by libvirt
     """
 
     instance: Instance
@@ -118,6 +120,7 @@ class ConnectInfo:
     security: SecurityPolicy
     path: str = ""
     password: VncPassword | None = None
+    access_path: str = ""
 
     @property
     def address(self) -> Address:

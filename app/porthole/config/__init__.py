@@ -6,12 +6,20 @@ package reads a configuration file or keeps settings in a global.
 """
 
 from porthole.config.changes import changes, contents, kept
+from porthole.config.keystone import KeystoneSettings
 from porthole.config.options import API_OPTS
 from porthole.config.reader import load
 from porthole.config.sample import sample
-from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Settings
+from porthole.config.settings import (
+    AuthScheme,
+    AuthStrategy,
+    ComputeSettings,
+    ConfigError,
+    Settings,
+    TokenAuthority,
+)
 
 __all__ = [
-    "API_OPTS", "AuthScheme", "ComputeSettings", "ConfigError", "Settings", "changes", "contents", "kept", "load",
-    "sample",
+    "API_OPTS", "AuthScheme", "AuthStrategy", "ComputeSettings", "ConfigError", "KeystoneSettings", "Settings",
+    "TokenAuthority", "changes", "contents", "kept", "load", "sample",
 ]  # fmt: skip

@@ -7,6 +7,8 @@ import hashlib
 from dataclasses import fields
 from pathlib import Path
 
+from porthole.config.keystone import GROUP as KEYSTONE
+from porthole.config.keystone import KeystoneSettings
 from porthole.config.options import GROUPS
 from porthole.config.settings import Settings
 
@@ -23,6 +25,7 @@ FIXED = frozenset(
 
 _READ_AT_START = (
     "token_key_file", "vencrypt_ca_certs", "vencrypt_client_cert", "vencrypt_client_key", "audit_key_file",
+    "nova_password_file", "nova_cafile",
 )  # fmt: skip
 """Fields that name files which a worker reads when it starts, and not again."""
 
@@ -59,8 +62,15 @@ def _digest(path: Path) -> str:
 
 
 def _changed(old: Settings, new: Settings) -> set[str]:
-    names = {field.name for field in fields(Settings)} - _IN_COMPUTES
-    return {name for name in names if getattr(old, name) != getattr(new, name)}
+    names = {field.name for field in fields(Settings)} - _IN_COMPUTES - {"keystone"}
+    changed = {name for name in names if getattr(old, name) != getattr(new, name)}
+    return changed | _changed_of_keystone(old.keystone, new.keystone)
+
+
+def _changed_of_keystone(old: KeystoneSettings | None, new: KeystoneSettings | None) -> set[str]:
+    """The fields that differ, after their group's name."""
+    names = {field.name for field in fields(KeystoneSettings)}
+    return {f"{KEYSTONE}_{name}" for name in names if getattr(old, name, None) != getattr(new, name, None)}
 
 
 def _option_of(field: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from oslo_config import cfg, types
 
-from porthole.config.settings import AuthScheme
+from porthole.config import keystone
+from porthole.config.settings import AuthScheme, AuthStrategy, TokenAuthority
 
 COMPUTE_PREFIX = "compute:"
 """A compute is a section ``[compute:NAME]``."""
@@ -93,7 +94,16 @@ VNC_OPTS: list[cfg.Opt] = [
     ),
 ]
 
+_AUTHORITY = types.String(choices=[authority.value for authority in TokenAuthority])
+
 CONSOLEAUTH_OPTS: list[cfg.Opt] = [
+    cfg.ListOpt(
+        "token_authority",
+        default=[TokenAuthority.PORTHOLE.value],
+        item_type=_AUTHORITY,
+        help="Whose tokens open consoles: porthole is this service's own, nova is those that nova-api hands out, about "
+        "which it is asked at each connect ([nova]). Both can be named: porthole,nova.",
+    ),
     cfg.IntOpt("token_ttl", default=600, min=1, help="Seconds for which a console's URL can be opened."),
     cfg.BoolOpt(
         "enforce_session_timeout",
@@ -166,7 +176,13 @@ CONSOLE_OPTS: list[cfg.Opt] = [
 ]
 
 API_OPTS: list[cfg.Opt] = [
-    cfg.StrOpt("auth_strategy", default="http_basic", choices=["http_basic"], help="How callers prove who they are."),
+    cfg.StrOpt(
+        "auth_strategy",
+        default=AuthStrategy.HTTP_BASIC.value,
+        choices=[strategy.value for strategy in AuthStrategy],
+        help="How callers prove who they are: http_basic has users of its own, in files; keystone takes OpenStack's "
+        "tokens, as [keystone_authtoken] says.",
+    ),
     cfg.StrOpt(
         "http_basic_auth_user_file",
         default="/etc/porthole/htpasswd",
@@ -278,6 +294,38 @@ LIMITS_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("lockout_time", default=900, min=1, help="Seconds that such a wait lasts at most."),
 ]
 
+NOVA_OPTS: list[cfg.Opt] = [
+    cfg.URIOpt("auth_url", schemes=["http", "https"], help="Keystone, where this service signs in to ask Nova."),
+    cfg.StrOpt("username", help="The user as whom it asks; Nova lets the role admin show tokens."),
+    cfg.StrOpt("password", secret=True, help="The user's password. password_file keeps it out of this file."),
+    cfg.StrOpt("password_file", help="File with the user's password, instead of password."),
+    cfg.StrOpt("user_domain_name", default="Default", help="The user's domain."),
+    cfg.StrOpt("project_name", default="service", help="The project for which it asks."),
+    cfg.StrOpt("project_domain_name", default="Default", help="The project's domain."),
+    cfg.StrOpt("region_name", help="The region of the nova-api, where Keystone's catalogue has several."),
+    cfg.ListOpt(
+        "valid_interfaces",
+        default=["internal", "public"],
+        item_type=types.String(choices=["internal", "public", "admin"]),
+        help="The nova-api's interface in the catalogue, in order of preference.",
+    ),
+    cfg.URIOpt(
+        "endpoint_override",
+        schemes=["http", "https"],
+        help="The nova-api's address, http://controller:8774/v2.1, instead of that in the catalogue.",
+    ),
+    cfg.StrOpt("cafile", help="Certificates (PEM) of the authorities of Keystone's and nova-api's certificates."),
+    cfg.FloatOpt(
+        "timeout", default=10.0, min=0.1, help="Seconds for a question, signing in included; then consoles get 503."
+    ),
+    cfg.ListOpt(
+        "compute_networks",
+        default=[],
+        help="Networks, 10.0.0.0/24, in which a console of Nova's is connected to at the address that Nova gives, "
+        "where its compute is none of the [compute:NAME] and libvirt cannot be asked. Default: in none.",
+    ),
+]
+
 AUDIT_OPTS: list[cfg.Opt] = [
     cfg.BoolOpt(
         "enabled",
@@ -337,7 +385,7 @@ COMPUTE_OPTS: list[cfg.Opt] = [
     cfg.StrOpt(
         "owner_project",
         help="The project that owns those of the compute's instances whose metadata name no owner; empty: nobody does, "
-        "and only administrators see them. Default: [api] http_basic_project",
+        "and only administrators see them. Default: [api] http_basic_project; with keystone nobody",
     ),
     cfg.StrOpt("owner_user", help="The user in owner_project who owns them. Default: none"),
 ]
@@ -347,7 +395,9 @@ GROUPS: dict[str, list[cfg.Opt]] = {
     "vnc": VNC_OPTS,
     "consoleauth": CONSOLEAUTH_OPTS,
     "console": CONSOLE_OPTS,
+    "nova": NOVA_OPTS,
     "api": API_OPTS,
+    keystone.GROUP: keystone.OPTS,
     "oslo_policy": OSLO_POLICY_OPTS,
     "libvirt": LIBVIRT_OPTS,
     "proxy": PROXY_OPTS,
@@ -383,7 +433,7 @@ def expected(group: str, name: str) -> str:
     elif isinstance(kind, types.HostAddress):
         words = "a host name or an IP address"
     elif isinstance(kind, types.URI):
-        words = "a URL such as https://consoles.example.org/vnc_auto.html"
+        words = "a URL" if group == keystone.GROUP else "a URL such as https://consoles.example.org/vnc_auto.html"
     else:
         words = "text"
     return f"It has to be {words}: {opt.help}"

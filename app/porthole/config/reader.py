@@ -13,9 +13,17 @@ from typing import Any, Literal
 from oslo_config import cfg
 
 from porthole.config import files as config_files
-from porthole.config import frames, libvirt_uri
+from porthole.config import frames, keystone, libvirt_uri
 from porthole.config.options import COMPUTE_OPTS, COMPUTE_PREFIX, GROUPS, POLICY_FILE, expected
-from porthole.config.settings import AuthScheme, ComputeSettings, ConfigError, Network, Settings
+from porthole.config.settings import (
+    AuthScheme,
+    AuthStrategy,
+    ComputeSettings,
+    ConfigError,
+    Network,
+    Settings,
+    TokenAuthority,
+)
 
 _PKI_FILES = ("cacert.pem", "clientcert.pem", "clientkey.pem")
 """What libvirt looks for in a pkipath."""
@@ -72,6 +80,7 @@ class _Reader:
             raise self._error(
                 "vnc", "vencrypt_client_key", "is set and vencrypt_client_cert is not; set it to the certificate."
             )
+        authorities = self._authorities()
         computes = tuple(self._compute(name, pkipath, auth_schemes) for name in names)
         if vencrypt_ca_certs is None:
             self._refuse_vencrypt(computes)
@@ -96,6 +105,7 @@ class _Reader:
             vencrypt_client_cert=vencrypt_client_cert,
             vencrypt_client_key=vencrypt_client_key,
             known_clients=tuple(self._known_clients()),
+            token_authority=authorities,
             token_ttl=self._int("consoleauth", "token_ttl"),
             enforce_session_timeout=self._bool("consoleauth", "enforce_session_timeout"),
             token_uses=self._int("consoleauth", "token_uses"),
@@ -107,13 +117,22 @@ class _Reader:
             token_key_file=self._required_file("consoleauth", "token_key_file", "Make one with: porthole keys add {}"),
             allowed_origins=tuple(self._origins()),
             frame_ancestors=self._frame_ancestors(),
-            auth_strategy=self._str("api", "auth_strategy"),
-            http_basic_auth_user_file=self._required_file(
-                "api", "http_basic_auth_user_file", "Make one with: porthole user add NAME --role admin"
-            ),
-            http_basic_auth_role_file=self._required_file(
-                "api", "http_basic_auth_role_file", "Make one with: porthole user add NAME --role admin"
-            ),
+            nova_auth_url=str(self._value("nova", "auth_url") or ""),
+            nova_username=str(self._value("nova", "username") or ""),
+            nova_password=self._nova_password() if TokenAuthority.NOVA in authorities else "",
+            nova_password_file=self._existing("nova", "password_file"),
+            nova_user_domain_name=self._str("nova", "user_domain_name"),
+            nova_project_name=self._str("nova", "project_name"),
+            nova_project_domain_name=self._str("nova", "project_domain_name"),
+            nova_region_name=self._value("nova", "region_name") or None,
+            nova_valid_interfaces=tuple(self._value("nova", "valid_interfaces")),
+            nova_endpoint_override=self._value("nova", "endpoint_override") or None,
+            nova_cafile=self._existing("nova", "cafile"),
+            nova_timeout=self._float("nova", "timeout"),
+            nova_compute_networks=tuple(self._networks("nova", "compute_networks")),
+            auth_strategy=self._strategy(),
+            http_basic_auth_user_file=self._users_file("http_basic_auth_user_file"),
+            http_basic_auth_role_file=self._users_file("http_basic_auth_role_file"),
             http_basic_project=self._str("api", "http_basic_project"),
             policy_file=self._policy_file(),
             libvirt_call_timeout=self._float("libvirt", "call_timeout"),
@@ -142,6 +161,7 @@ class _Reader:
             metrics_host=self._str("metrics", "host"),
             metrics_port=self._int("metrics", "port"),
             computes=computes,
+            keystone=keystone.read(self) if self._strategy() is AuthStrategy.KEYSTONE else None,
         )
 
     def _compute(self, name: str, pkipath: Path | None, auth_schemes: tuple[AuthScheme, ...]) -> ComputeSettings:
@@ -165,10 +185,20 @@ class _Reader:
         """Project and user of the compute's instances that name no owner; an empty project means nobody."""
         project, user = self._value(group, "owner_project"), self._value(group, "owner_user")
         if project is None:
-            project = self._str("api", "http_basic_project")
+            asks_keystone = self._strategy() is AuthStrategy.KEYSTONE
+            project = "" if asks_keystone else self._str("api", "http_basic_project")
         if user and not project:
             raise self._error(group, "owner_user", "is set and owner_project is empty; a user owns within a project.")
         return str(project), str(user or "")
+
+    def _strategy(self) -> AuthStrategy:
+        return AuthStrategy(self._str("api", "auth_strategy"))
+
+    def _users_file(self, name: str) -> Path:
+        """A file of http_basic, which nobody needs when Keystone knows the users."""
+        if self._strategy() is not AuthStrategy.HTTP_BASIC:
+            return Path(self._str("api", name))
+        return self._required_file("api", name, "Make one with: porthole user add NAME --role admin")
 
     def _policy_file(self) -> Path:
         """The file with the rules, which need not exist where it is by default."""
@@ -208,6 +238,37 @@ class _Reader:
                 "certificates of the VNC servers come from. Or take VNC without TLS: auth_schemes = none, in [vnc] "
                 f"for all computes or in [{COMPUTE_PREFIX}{compute.name}]."
             )  # fmt: skip
+
+    def _authorities(self) -> tuple[TokenAuthority, ...]:
+        """Whose tokens open consoles; for Nova's, what it takes to ask Nova has to be there."""
+        found = tuple(dict.fromkeys(TokenAuthority(word) for word in self._value("consoleauth", "token_authority")))
+        if not found:
+            raise self._error(
+                "consoleauth", "token_authority", f"is empty. {expected('consoleauth', 'token_authority')}"
+            )
+        for name in ("auth_url", "username") if TokenAuthority.NOVA in found else ():
+            if not self._value("nova", name):
+                raise self._error(
+                    "nova", name, "is not set, and token_authority in [consoleauth] has nova. Set it to what Nova's "
+                    "own services have in [service_user] or [keystone_authtoken]."
+                )  # fmt: skip
+        return found
+
+    def _nova_password(self) -> str:
+        """The service's password at Keystone, from one of two places."""
+        given, path = self._value("nova", "password"), self._existing("nova", "password_file")
+        if bool(given) == bool(path):
+            what = "are both set; remove one" if given else "are both missing; token_authority = nova needs one"
+            raise self._error("nova", "password", f"and password_file {what}.")
+        if given:
+            return str(given)
+        try:
+            text = Path(path or "").read_text("utf-8").rstrip("\r\n")
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._error("nova", "password_file", f"is {path}, which cannot be read: {error}.") from None
+        if not text or "\n" in text:
+            raise self._error("nova", "password_file", f"is {path}, which has to hold one line, the password.")
+        return text
 
     def _pkipath(self) -> Path | None:
         folder = self._existing("libvirt", "pkipath", folder=True)
@@ -296,6 +357,17 @@ class _Reader:
             )  # fmt: skip
         return Path(credentials, value.removeprefix("%d").lstrip("/"))
 
+    def text(self, group: str, name: str) -> str:
+        """An option's text, empty when it is not set."""
+        return str(self._value(group, name) or "")
+
+    def file(self, group: str, name: str) -> Path | None:
+        """A file that exists and may be read; None when it is not set."""
+        path = self._existing(group, name)
+        if path is not None and not os.access(path, os.R_OK):
+            raise self._error(group, name, f"is {path}, which this user may not read.")
+        return path
+
     def _value(self, group: str, name: str) -> Any:
         try:
             holder = self._conf if group == "DEFAULT" else self._conf[group]
@@ -329,6 +401,9 @@ class _Reader:
         )
         where = f"{holders[-1]}: " if holders else ""
         return ConfigError(f"{where}option {name} in [{group}] {what}")
+
+    # What porthole.config.keystone reads its group with, beside text and file.
+    string, number, truth, error = _str, _float, _bool, _error
 
 
 def _with_pkipath(uri: str, pkipath: Path) -> str:

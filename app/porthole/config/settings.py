@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from porthole.config.keystone import KeystoneSettings
 
 Network = IPv4Network | IPv6Network
 
@@ -20,6 +23,20 @@ class AuthScheme(StrEnum):
     VENCRYPT = "vencrypt"
     VNC = "vnc"
     NONE = "none"
+
+
+class TokenAuthority(StrEnum):
+    """Who issues tokens that open consoles; the words of ``token_authority``."""
+
+    PORTHOLE = "porthole"
+    NOVA = "nova"
+
+
+class AuthStrategy(StrEnum):
+    """How callers prove who they are; the words of ``auth_strategy``."""
+
+    HTTP_BASIC = "http_basic"
+    KEYSTONE = "keystone"
 
 
 class ConfigError(Exception):
@@ -54,6 +71,7 @@ class Settings:
 
     Each field is the option of that name, or of that name after its group's (``libvirt_call_timeout``).
     ``[libvirt] pkipath`` is part of the computes' URIs, and ``allow_plain_tcp`` says only which of these are taken.
+    ``keystone`` has all of ``[keystone_authtoken]``, and is None with another ``auth_strategy``.
     """
 
     my_ip: str
@@ -76,6 +94,7 @@ class Settings:
     vencrypt_client_cert: Path | None
     vencrypt_client_key: Path | None
     known_clients: tuple[Network | Literal["unix"], ...]
+    token_authority: tuple[TokenAuthority, ...]
     token_ttl: int
     enforce_session_timeout: bool
     token_uses: int
@@ -87,7 +106,20 @@ class Settings:
     token_key_file: Path
     allowed_origins: tuple[str, ...]
     frame_ancestors: tuple[str, ...]
-    auth_strategy: str
+    nova_auth_url: str
+    nova_username: str
+    nova_password: str = field(repr=False)
+    nova_password_file: Path | None
+    nova_user_domain_name: str
+    nova_project_name: str
+    nova_project_domain_name: str
+    nova_region_name: str | None
+    nova_valid_interfaces: tuple[str, ...]
+    nova_endpoint_override: str | None
+    nova_cafile: Path | None
+    nova_timeout: float
+    nova_compute_networks: tuple[Network, ...]
+    auth_strategy: AuthStrategy
     http_basic_auth_user_file: Path
     http_basic_auth_role_file: Path
     http_basic_project: str
@@ -118,3 +150,4 @@ class Settings:
     metrics_host: str
     metrics_port: int
     computes: tuple[ComputeSettings, ...]
+    keystone: KeystoneSettings | None

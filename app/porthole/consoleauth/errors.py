@@ -4,7 +4,9 @@ TokenError
 ├── TokenMissing   none was sent
 ├── TokenExpired   it was good, and its time is over
 ├── TokenUsed      it was good, and has opened as many sessions as it may
-└── TokenInvalid   it is none of ours, was changed, or was revoked
+├── TokenInvalid   it is none of ours, was changed, or was revoked
+└── TokenOfAnotherConsole  Nova issued it, and not for the VNC console that the instance has now
+AuthorityUnavailable   Nova cannot be asked
 """
 
 from __future__ import annotations
@@ -62,3 +64,27 @@ class TokenUsed(TokenError):
         )
         self.instance_id = instance_id
         self.shared = shared
+
+
+class TokenOfAnotherConsole(TokenError):
+    """Nova issued the token for a console of another type, or for a port that the instance's VNC server had before."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "This URL is not for the VNC console that the instance has now: it is for another type of console, or from "
+            "before the instance was started anew or moved. Ask Nova for a new one, of type novnc."
+        )
+
+
+class AuthorityUnavailable(Exception):
+    """Nova, which has to say what its token opens, cannot be asked. ``why`` is for the log.
+
+    :param why: what happened, without the token
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(
+            "Nova, which issued this console URL, cannot be asked about it at the moment. Try again in a few seconds; "
+            "if it lasts, tell your administrator."
+        )
+        self.why = why

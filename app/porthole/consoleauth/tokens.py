@@ -40,6 +40,8 @@ class Claims:
     :ivar project_id: for which project
     :ivar expires: Unix time in whole seconds; the token is expired at this second
     :ivar share_uses: how many sessions it opens when it is a share link, for whoever has it; 0: it is none
+    :ivar roles: the roles that the person had when it was issued, with commas between them; empty where they are
+        looked up anew at each connect
     """
 
     token_id: str
@@ -50,6 +52,7 @@ class Claims:
     project_id: str
     expires: int
     share_uses: int = 0
+    roles: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +71,13 @@ class TokenStore(Protocol):
 
     def add_token(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int, share_uses: int,
+        user_id: str, project_id: str, expires: int, share_uses: int, roles: str,
     ) -> None:  # fmt: skip
         """Record a token before anybody has it; the arguments are those of :class:`Claims`."""
 
     def is_token_live(
         self, *, token_id: str, instance_id: str, console_type: str, mode: str,
-        user_id: str, project_id: str, expires: int, share_uses: int,
+        user_id: str, project_id: str, expires: int, share_uses: int, roles: str,
     ) -> bool:  # fmt: skip
         """Whether a token that says exactly this was issued here and is not revoked."""
 
@@ -106,12 +109,12 @@ class ConsoleAuth:
 
     def authorize(
         self, *, instance_id: str, console_type: str, user_id: str, project_id: str, mode: str = FULL,
-        ttl: int | None = None, share_uses: int = 0,
+        ttl: int | None = None, share_uses: int = 0, roles: str = "",
     ) -> IssuedToken:  # fmt: skip
         """Issue a token (nova/objects/console_auth_token.py ``authorize``).
 
         :param ttl: seconds for which it is good, if not as long as all others
-        :param share_uses: as in :class:`Claims`
+        :param share_uses: as in :class:`Claims`, and so ``roles``
         """
         claims = Claims(
             token_id=secrets.token_hex(16),
@@ -122,9 +125,13 @@ class ConsoleAuth:
             project_id=project_id,
             expires=int(self._clock()) + (self._ttl if ttl is None else ttl),
             share_uses=share_uses,
+            roles=roles,
         )
         self._store.add_token(**asdict(claims))
-        return IssuedToken(str(self._serializer.dumps(asdict(claims))), claims)
+        said = asdict(claims)
+        if not roles:
+            del said["roles"]  # so the release before knows it too
+        return IssuedToken(str(self._serializer.dumps(said)), claims)
 
     def check(self, token: str | None) -> Claims:
         """What a token says, if it is good at this second.

@@ -7,12 +7,14 @@ import socket as stdlib_socket
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import gevent
 from gevent import ssl
 from gevent.socket import create_connection, socket
 
 from porthole.proxy import tls
+from porthole.proxy.access_path import ask_for
 from porthole.proxy.address import Address, SocketAddress
 from porthole.proxy.errors import TargetInsecure, TargetLocked, TargetUnreachable
 from porthole.proxy.rfb.conversation import Conversation
@@ -65,6 +67,7 @@ def connect(
     context: ssl.SSLContext | None,
     password: VncPassword | None = None,
     dialled: Callable[[str], None] = lambda local: None,
+    access_path: str = "",
 ) -> Target:
     """Connect to a VNC server, which speaks first (RFC 6143 7.1.1), and go through the opening up to its end.
 
@@ -76,6 +79,7 @@ def connect(
     :param context: our side of TLS
     :param password: the guest's VNC password, None when libvirt tells none
     :param dialled: told our own end of each TCP connection that is made, whatever becomes of it; it must not block
+    :param access_path: what is asked for by CONNECT before the VNC server speaks; empty for nothing
     :raises TargetUnreachable: refused, no route, not accepted in time, silent, or no VNC server that lets us in
     :raises TargetInsecure: its security types or its certificate are not what the policy wants
     :raises TargetLocked: it wants another password than this one
@@ -84,8 +88,11 @@ def connect(
     while True:
         target = _connected(address, max(0.0, end - time.monotonic()))
         dialled(_local(target))
+        opening = _Opening(target, policy, context, password, str(address))
+        if access_path:
+            opening.ask_for(access_path, end, timeout)
         if _greets(target, min(GREETING_TIMEOUT, max(0.0, end - time.monotonic()))):
-            return _Opening(target, policy, context, password, str(address)).run(end, timeout)
+            return opening.run(end, timeout)
         target.close()
         if time.monotonic() + PAUSE >= end:
             raise TargetUnreachable(f"{address}: accepted, and said nothing within {timeout:g} s")
@@ -211,6 +218,14 @@ class _Opening:
         :param timeout: the seconds that this came from
         """
         conversation = open_server(self._policy, self._password)
+        self._hold(conversation, end, timeout)
+        return Target(self._connection, conversation.outcome, _local(self._connection))
+
+    def ask_for(self, access_path: str, end: float, timeout: float) -> None:
+        """Have what is in front of the VNC server let us through to it; parameters as for :meth:`run`."""
+        self._hold(Conversation(ask_for(access_path)), end, timeout)
+
+    def _hold(self, conversation: Conversation[Any], end: float, timeout: float) -> None:
         try:
             with gevent.Timeout(max(0.0, end - time.monotonic()), _OutOfTime):
                 self._converse(conversation)
@@ -221,9 +236,8 @@ class _Opening:
         except BaseException:
             self._connection.close()
             raise
-        return Target(self._connection, conversation.outcome, _local(self._connection))
 
-    def _converse(self, conversation: Conversation[Opened]) -> None:
+    def _converse(self, conversation: Conversation[Any]) -> None:
         self._connection.settimeout(None)
         while True:
             try:
@@ -247,7 +261,7 @@ class _Opening:
                     raise self._insecure(f"TLS failed: {tls.why(error)}") from None
                 raise self._unreachable(f"{conversation.awaited} did not come: {error}") from None
 
-    def _received(self, conversation: Conversation[Opened]) -> bytes:
+    def _received(self, conversation: Conversation[Any]) -> bytes:
         """What comes next, and nothing of what comes after that."""
         data = self._connection.recv(conversation.missing)
         if data:

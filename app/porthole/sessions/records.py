@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from porthole.consoleauth.errors import TokenInvalid, TokenUsed
+from porthole.consoleauth.nova import NOVA_USER
 from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode, SessionLimit
 from porthole.state.rows import Carrier, SessionRow
@@ -46,9 +47,10 @@ class Lifetime:
     def is_renewable(self, row: SessionRow) -> bool:
         """Whether a session ends with its token and can be made to last longer.
 
-        That of a share link cannot: it was given until then, by somebody who need not be there.
+        That of a share link cannot: it was given until then, by somebody who need not be there. Nor can one of Nova's
+        tokens, whose user is not known here.
         """
-        return self.with_token and row.expires is not None and not row.share_uses
+        return self.with_token and row.expires is not None and not row.share_uses and row.user_id != NOVA_USER
 
     def renewed(self, now: int, started: int) -> int | None:
         """When a session that is renewed now ends; None when there is nothing to renew."""
@@ -107,7 +109,16 @@ class Records:
             return None
         said = (claims.instance_id, claims.console_type, claims.mode, claims.user_id, claims.project_id)
         on_record = (row.instance_id, row.console_type, row.mode, row.user_id, row.project_id)
-        return row if (*said, claims.share_uses) == (*on_record, row.share_uses) else None
+        same = (*said, claims.share_uses, claims.roles) == (*on_record, row.share_uses, row.roles)
+        return row if same else None
+
+    def find_nova(self, token_id: str, resume_hash: str | None) -> SessionRow | None:
+        """The session of a token of Nova's that this browser may go on with; None when there is none.
+
+        :param token_id: from the token itself, so whoever asks has that
+        """
+        row = self.table.find(token_id, resume_hash) if resume_hash else None
+        return row if row is not None and row.user_id == NOVA_USER else None
 
     def check(self, claims: Claims, client: str) -> None:
         """Whether the token would open a session for this address now.
@@ -151,6 +162,8 @@ class Records:
         return Carrier(self.worker, secrets.token_hex(8), vnc_client)
 
     def _wanted(self, claims: Claims, client: str) -> Wanted:
+        # Nova's open any number of sessions until they expire, and nobody knows whose they are.
+        by_nova = claims.user_id == NOVA_USER
         return Wanted(
             token_id=claims.token_id,
             instance_id=claims.instance_id,
@@ -159,10 +172,11 @@ class Records:
             user_id=claims.user_id,
             project_id=claims.project_id,
             client=client,
-            token_uses=self._token_uses,
-            limits=self._limits,
+            token_uses=0 if by_nova else self._token_uses,
+            limits=replace(self._limits, per_user=0) if by_nova else self._limits,
             share_uses=claims.share_uses,
             expires=claims.expires,
+            roles=claims.roles,
         )
 
 

@@ -14,7 +14,7 @@ from porthole.consoleauth.tokens import Claims
 from porthole.proxy.errors import CloseCode
 from porthole.sessions.registry import Sessions
 from porthole.sessions.reports import Reports
-from porthole.sessions.rights import needed
+from porthole.sessions.rights import holder, needed
 from porthole.state.database import StoreUnavailable
 from porthole.turns import give_way
 
@@ -33,7 +33,7 @@ class Watch:
     """Two greenlets: one waits for the store, the other one never does.
 
     :param sessions: those of this process
-    :param find_principal: a user as it is now, None when it is gone; answers from memory
+    :param find_principal: a token's user as far as it is known now, None when it is gone; answers from memory
     :param listing: the instances that are known now, and whose they are; answers from memory
     :param policy: who may open which
     :param idle_timeout: seconds without input after which a session ends; 0 for never
@@ -42,7 +42,7 @@ class Watch:
     def __init__(
         self,
         sessions: Sessions,
-        find_principal: Callable[[str], Principal | None],
+        find_principal: Callable[[Claims], Principal | None],
         listing: Callable[[], Listing],
         policy: Policy,
         idle_timeout: int,
@@ -75,11 +75,12 @@ class Watch:
         """End what may not go on: a user who is gone or may no longer, another owner, a console that nobody uses."""
         live = self._sessions.live()
         known = {instance.id: instance for instance in self._listing().instances} if live else {}
-        principals: dict[str, Principal | None] = {}
+        principals: dict[tuple[str, str, str], Principal | None] = {}
         for number, session in enumerate(live):
-            user = session.claims.user_id
+            claims = session.claims
+            user = claims.user_id, claims.project_id, claims.roles
             if user not in principals:
-                principals[user] = self._find_principal(user)
+                principals[user] = holder(claims, self._find_principal)
             principal = principals[user]
             # One that is not known now: its compute was taken out of the configuration, and its sessions go on.
             instance = known.get(session.claims.instance_id, session.info.instance)

@@ -26,6 +26,7 @@ _allocate_lock = monkey.get_original("_thread", "allocate_lock")
 _NEW_ERA = (
     "DELETE FROM tokens",
     "DELETE FROM signed_out",
+    "DELETE FROM kept_tokens",
     # Those that are connected go on, and nobody goes on with one.
     "UPDATE sessions SET resume_hash = NULL, ended = iif(away_since IS NULL, ended, COALESCE(ended, :now)), "
     "expires = iif(seen > :now, expires - seen + :now, expires), started = MIN(started, :now), seen = MIN(seen, :now)",

@@ -45,6 +45,7 @@ class SessionRow:
     :ivar ended: when it was ended for good, None before
     :ivar to_client: bytes of RFB to the browser; ``to_target`` to the VNC server
     :ivar share_uses: how many sessions the share link opens that it came from; 0: it came from none
+    :ivar roles: as its token has them
     """
 
     session_id: str
@@ -64,6 +65,7 @@ class SessionRow:
     to_client: int
     to_target: int
     share_uses: int = 0
+    roles: str = ""
 
 
 @dataclass(frozen=True, slots=True)

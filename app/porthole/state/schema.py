@@ -55,7 +55,17 @@ _V2 = (
     "CREATE TABLE strangers (sighting TEXT PRIMARY KEY, at INTEGER NOT NULL) STRICT, WITHOUT ROWID",
 )
 
-MIGRATIONS = (_V1, _V2)
+# What a token records of its person's roles, where Keystone knows them and is not asked at the connect; and Keystone's
+# tokens that stand behind sign-ins, each sealed with a key that is in its cookie alone.
+_V3 = (
+    "ALTER TABLE tokens ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE sessions ADD COLUMN roles TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE kept_tokens (
+        name TEXT PRIMARY KEY, sealed BLOB NOT NULL, expires INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID""",
+)
+
+MIGRATIONS = (_V1, _V2, _V3)
 """What makes version 1 of nothing, version 2 of version 1, and so on. Each only adds, so that a service of the release
 before, which has the file open while the next one starts, goes on working."""
 

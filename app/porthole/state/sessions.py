@@ -28,7 +28,7 @@ _USERS = "SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM j
 
 _COLUMNS = (
     "session_id, token_id, instance_id, console_type, mode, user_id, project_id, client, started, expires, seen, "
-    "away_since, ended, reason, to_client, to_target, share_uses"
+    "away_since, ended, reason, to_client, to_target, share_uses, roles"
 )
 
 
@@ -72,12 +72,12 @@ class SessionTable:
             connection.execute("UPDATE tokens SET uses = uses + 1 WHERE token_id = ?", (wanted.token_id,))
             connection.execute(
                 "INSERT INTO sessions (session_id, token_id, instance_id, console_type, mode, user_id, project_id, "
-                "resume_hash, client, worker, connection, vnc_client, started, expires, seen, share_uses) "
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "resume_hash, client, worker, connection, vnc_client, started, expires, seen, share_uses, roles) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     session_id, wanted.token_id, wanted.instance_id, wanted.console_type, wanted.mode, wanted.user_id,
                     wanted.project_id, resume_hash, wanted.client, carrier.worker, carrier.connection,
-                    carrier.vnc_client, now, expires, now, wanted.share_uses,
+                    carrier.vnc_client, now, expires, now, wanted.share_uses, wanted.roles,
                 ),
             )  # fmt: skip
             return verdict

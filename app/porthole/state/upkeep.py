@@ -26,6 +26,7 @@ KEEP_DIALLED = 60
 _EXPIRED = (
     "DELETE FROM tokens WHERE expires <= :now",
     "DELETE FROM signed_out WHERE expires <= :now",
+    "DELETE FROM kept_tokens WHERE expires <= :now",
 )
 
 # A process that lives says so every few seconds, but may not have done it yet since a clock was set.

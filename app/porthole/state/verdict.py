@@ -10,7 +10,7 @@ STALE_AFTER = 15
 """Seconds without a sign of life after which a session's process is taken to be dead."""
 
 _COMPARED = (
-    "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "share_uses", "expires",
+    "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "share_uses", "expires", "roles",
 )  # fmt: skip
 _LIVE = "ended IS NULL AND away_since IS NULL AND seen > :stale"
 
@@ -41,6 +41,7 @@ class Wanted:
 
     :ivar share_uses: of a share link, which counts instead; 0: it is none
     :ivar expires: what the token says of it, Unix time; None when it was compared before
+    :ivar roles: what the token says of them, empty where they are looked up
     """
 
     token_id: str
@@ -54,6 +55,7 @@ class Wanted:
     limits: SessionLimits
     share_uses: int = 0
     expires: int | None = None
+    roles: str = ""
 
 
 def verdict_on(connection: sqlite3.Connection, wanted: Wanted, now: int) -> Verdict:
@@ -65,7 +67,8 @@ def verdict_on(connection: sqlite3.Connection, wanted: Wanted, now: int) -> Verd
     query = (
         "SELECT uses FROM tokens WHERE token_id = :token_id AND instance_id = :instance_id "
         "AND console_type = :console_type AND mode = :mode AND user_id = :user_id AND project_id = :project_id "
-        "AND share_uses = :share_uses AND expires = coalesce(:expires, expires) AND revoked = 0 AND expires > :now"
+        "AND share_uses = :share_uses AND roles = :roles AND expires = coalesce(:expires, expires) "
+        "AND revoked = 0 AND expires > :now"
     )
     values = {name: getattr(wanted, name) for name in _COMPARED} | {"now": now}
     token = connection.execute(query, values).fetchone()

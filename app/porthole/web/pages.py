@@ -80,20 +80,22 @@ _VERSIONED = re.compile(r"v-[\w.+-]+/")
 
 
 def create_blueprint(
-    novnc_path: Path, stock_web: Path | None, static_version: str, frame_ancestors: Sequence[str] = ("'self'",)
-) -> Blueprint:
+    novnc_path: Path, stock_web: Path | None, static_version: str, frame_ancestors: Sequence[str] = ("'self'",),
+    sign_in: str = "http_basic",
+) -> Blueprint:  # fmt: skip
     """Make the blueprint of all pages and files.
 
     :param novnc_path: folder of the unpacked npm package ``@novnc/novnc`` 1.7 (it has ``core/rfb.js``)
     :param stock_web: folder of a stock noVNC whose own pages are to be offered too, or None
     :param static_version: the release; part of the address under which assets may be cached for good
     :param frame_ancestors: ``[console] frame_ancestors``, checked: whose pages may show a console page
+    :param sign_in: ``[api] auth_strategy``; with ``keystone`` the page asks for a project too
     """
     framing = Framing(frame_ancestors)
     pages = Blueprint("web", __name__)
     static = _Tree(_HERE / "static", static_version)
     novnc = _Tree(novnc_path, _package_version(novnc_path), NOVNC_FOLDERS)
-    addresses = {"@static@": f"static/{static.segment}", "@novnc@": f"novnc/{novnc.segment}"}
+    addresses = {"@static@": f"static/{static.segment}", "@novnc@": f"novnc/{novnc.segment}", "@sign-in@": sign_in}
     index_html = _own_page("index.html", addresses)
     console_html = _own_page("console.html", addresses)
 

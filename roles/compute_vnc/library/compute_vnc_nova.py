@@ -28,6 +28,17 @@ options:
     type: list
     elements: str
     default: []
+  config_files:
+    description:
+      - The configuration files, in their order, where it is known which these are.
+      - Without them systemd is asked how nova-compute is started.
+    type: list
+    elements: path
+    default: []
+  python:
+    description: The Python that has Nova; with O(config_files) alone.
+    type: path
+    default: /usr/bin/python3
 author:
   - Porthole
 """
@@ -45,7 +56,7 @@ installed:
   type: bool
 unit:
   description: The systemd unit.
-  returned: when installed
+  returned: when installed, and O(config_files) is empty
   type: str
 arguments:
   description: The arguments about configuration with which it is started.
@@ -193,17 +204,27 @@ def _unit(module: AnsibleModule) -> str | None:
 def main() -> None:
     """Run as a module."""
     module = AnsibleModule(
-        argument_spec={"options": {"type": "list", "elements": "str", "default": []}}, supports_check_mode=True
+        argument_spec={
+            "options": {"type": "list", "elements": "str", "default": []},
+            "config_files": {"type": "list", "elements": "path", "default": []},
+            "python": {"type": "path", "default": "/usr/bin/python3"},
+        },
+        supports_check_mode=True,
     )
-    unit = _unit(module)
-    if unit is None:
-        module.exit_json(changed=False, installed=False)
-        return
-    words = _command_line(module, unit)
-    arguments = configuration_arguments(words)
-    program = words[0] if words else "/usr/bin/nova-compute"
+    unit = None
+    if module.params["config_files"]:
+        python = module.params["python"]
+        arguments = [word for path in module.params["config_files"] for word in ("--config-file", path)]
+    else:
+        unit = _unit(module)
+        if unit is None:
+            module.exit_json(changed=False, installed=False)
+            return
+        words = _command_line(module, unit)
+        arguments = configuration_arguments(words)
+        python = _python(words[0] if words else "/usr/bin/nova-compute")
     wanted: list[str] = module.params["options"]
-    code, output, errors = module.run_command([_python(program), "-c", LOADER, json.dumps(wanted), *arguments])
+    code, output, errors = module.run_command([python, "-c", LOADER, json.dumps(wanted), *arguments])
     if code != 0:
         last = (errors.strip().splitlines() or ["no message"])[-1]
         module.fail_json(
@@ -227,7 +248,7 @@ def main() -> None:
     module.exit_json(
         changed=False,
         installed=True,
-        unit=unit,
+        **({"unit": unit} if unit else {}),
         arguments=arguments,
         files=files,
         main=(named or changeable)[0],

@@ -27,7 +27,7 @@ from porthole.compute.errors import (
     InstanceNotRunning,
 )
 from porthole.compute.model import ConnectInfo, Instance, Listing, PowerState
-from porthole.config import AuthScheme
+from porthole.config import AuthScheme, TokenAuthority
 from porthole.consoleauth.keys import KeyRing
 from porthole.consoleauth.tokens import ConsoleAuth
 from porthole.metrics import Metrics
@@ -151,6 +151,7 @@ class ApiSettings:
     api_requests_per_user: int = 0
     failed_sign_ins: int = 0
     lockout_time: int = 900
+    token_authority: tuple[TokenAuthority, ...] = (TokenAuthority.PORTHOLE,)
     token_uses: int = 1
     share_ttl: int = 3600
     share_ttl_max: int = 86400
@@ -173,6 +174,7 @@ class Api:
     users: Path
     roles: Path
     readiness: list[str]
+    notices: list[str]
     records: Records
     audited: Audited
     draining: list[bool]
@@ -233,7 +235,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
     policy = Policy(policy_file)
     admission = Admission(
         console_auth=console_auth,
-        find_principal=authenticator.lookup,
+        find_principal=authenticator.holder,
         policy=policy,
         instances=computes,
         sessions=Sessions(OwnPlaces(10), metrics, records, audited.recorder),
@@ -244,6 +246,7 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         code_of=code_of,
     )
     readiness: list[str] = []
+    notices: list[str] = []
     draining: list[bool] = []
     services = Services(
         settings=settings,
@@ -258,11 +261,12 @@ def api(tmp_path: Path, user_files: tuple[str, str], request: pytest.FixtureRequ
         metrics=metrics,
         audit=audited.recorder,
         readiness=[lambda: " ".join(readiness)],
+        notices=[lambda: " ".join(notices)],
         is_draining=lambda: any(draining),
     )
     yield Api(
         create_app(services).test_client(), computes, console_auth, store, metrics, settings, clock, users, roles,
-        readiness, records, audited, draining,
+        readiness, notices, records, audited, draining,
     )  # fmt: skip
     audited.recorder.close()
     authenticator.close()

@@ -52,6 +52,14 @@ def test_it_says_why_it_is_not_ready_and_names_nobody(api: Api) -> None:
     assert "not all been asked" in api.client.get("/readyz").get_json()["reasons"][0]
 
 
+def test_what_would_not_work_elsewhere_either_is_said_and_takes_nobody_away(api: Api) -> None:
+    assert api.client.get("/readyz").get_json() == {"status": "ready", "reasons": []}
+    api.notices.append("Keystone cannot be asked.")
+    response = api.client.get("/readyz")
+    assert response.status_code == 200
+    assert response.get_json() == {"status": "ready", "reasons": ["Keystone cannot be asked."]}
+
+
 def test_the_metrics_are_prometheus_text_without_names(api: Api) -> None:
     token = api.token()
     api.client.post("/v1/consoles", json={"instance": "web-1"}, headers=MEMBER)

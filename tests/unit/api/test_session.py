@@ -37,13 +37,26 @@ def _code(response: TestResponse) -> tuple[int, str]:
 class TestSigningIn:
     """``POST /v1/session``."""
 
+    @pytest.mark.parametrize("scope", [{"project": "web"}, {"user_domain": "d"}, {"project_domain": "d"}])
+    def test_a_project_cannot_be_chosen_where_users_have_one(self, client: FlaskClient, scope: dict[str, str]) -> None:
+        response = client.post("/v1/session", json={"username": "alice", "password": PASSWORD, **scope})
+        assert _code(response) == (400, "bad-request")
+        assert client.get_cookie(COOKIE) is None
+
+    def test_a_token_of_keystone_is_nobody(self, client: FlaskClient) -> None:
+        response = client.get("/v1/session", headers={"X-Auth-Token": "gAAAAAB"})
+        assert _code(response) == (401, "not-authenticated")
+        assert client.get("/v1/session", headers={**basic("alice"), "X-Auth-Token": "gAAAAAB"}).status_code == 200
+
     def test_the_right_password_gives_a_cookie_for_this_site_only(self, client: FlaskClient) -> None:
         response = _sign_in(client)
 
         assert response.status_code == 201
         assert response.get_json() == {
             "user_id": "alice",
+            "user_name": "alice",
             "project_id": "default",
+            "project_name": "default",
             "roles": ["admin"],
             "sharing": {"expires_in": 3600, "longest": 86400},
         }
@@ -93,7 +106,8 @@ class TestSigningIn:
         response = client.post("/v1/session", json={"username": "alice", "password": PASSWORD, "role": "admin"})
 
         assert response.get_json()["detail"] == (
-            'There is no key "role" here; this call takes "username" and "password".'
+            'There is no key "role" here; this call takes "username", "password", "project", "user_domain" and '
+            '"project_domain".'
         )
 
     @pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"[" * 60_000, b'"' + b"a" * 10, b"9" * 60_000])

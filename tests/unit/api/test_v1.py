@@ -12,7 +12,21 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from porthole.auth.users import add_user, remove_user
-from tests.unit.api.conftest import ADMIN, BASE_URL, DB, MEMBER, NO_ONE, READER, TWIN_A, TWIN_B, WEB, Api, basic
+from porthole.config import TokenAuthority
+from tests.unit.api.conftest import (
+    ADMIN,
+    BASE_URL,
+    DB,
+    MEMBER,
+    NO_ONE,
+    READER,
+    TWIN_A,
+    TWIN_B,
+    WEB,
+    Api,
+    ApiSettings,
+    basic,
+)
 
 
 def _code(response: TestResponse) -> tuple[int, str]:
@@ -236,3 +250,11 @@ class TestChecking:
 
         assert _code(response) == (400, "bad-request")
         assert "xxx" not in response.text
+
+
+@pytest.mark.parametrize("api", [ApiSettings(token_authority=(TokenAuthority.NOVA,))], indirect=True)
+def test_where_nova_hands_out_consoles_none_is_issued_here_and_it_is_said_where(api: Api) -> None:
+    for path, body in (("/v1/consoles", {"instance": WEB.id}), ("/v1/shares", {"instance": WEB.id})):
+        answer = api.client.post(path, json=body, headers=MEMBER)
+        assert (answer.status_code, answer.get_json()["code"]) == (400, "console-type-unavailable")
+        assert "openstack console url show --novnc SERVER" in answer.get_json()["detail"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import string
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -54,12 +55,28 @@ def test_a_token_says_what_was_authorised(console_auth: ConsoleAuth) -> None:
 
 def test_it_names_no_address(console_auth: ConsoleAuth) -> None:
     assert set(issue(console_auth).claims.__slots__) == {
-        "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "expires", "share_uses",
+        "token_id", "instance_id", "console_type", "mode", "user_id", "project_id", "expires", "share_uses", "roles",
     }  # fmt: skip
 
 
 def test_two_tokens_are_never_the_same(console_auth: ConsoleAuth) -> None:
     assert issue(console_auth).token != issue(console_auth).token
+
+
+def test_roles_are_signed_and_recorded_and_other_ones_open_nothing(console_auth: ConsoleAuth) -> None:
+    issued = console_auth.authorize(
+        instance_id=INSTANCE, console_type="novnc", user_id="ann", project_id="p1", roles="reader"
+    )
+    assert console_auth.check(issued.token).roles == "reader"
+    # Whoever has got hold of a key signs what he likes; it is not what was recorded.
+    forged = {**asdict(issued.claims), "roles": "admin"}
+    with pytest.raises(TokenInvalid):
+        console_auth.check(str(KeyRing((b"k" * 32,)).serializer(CONSOLE_SALT).dumps(forged)))
+
+
+def test_without_roles_it_is_one_that_the_release_before_knows(console_auth: ConsoleAuth) -> None:
+    said = KeyRing((b"k" * 32,)).serializer(CONSOLE_SALT).loads(issue(console_auth).token)
+    assert "roles" not in said
 
 
 def test_it_is_not_shown_by_repr(console_auth: ConsoleAuth) -> None:

@@ -139,7 +139,7 @@ class World:
     def make(self) -> Admission:
         return Admission(
             console_auth=self.console_auth,
-            find_principal=lambda user: self.principal if user == "max" else None,
+            find_principal=lambda claims: self.principal if claims.user_id == "max" else None,
             policy=self.policy,
             instances=self.instances,
             sessions=self.sessions,
@@ -345,7 +345,7 @@ class TestPassword:
         given = []
 
         def refuse(
-            _address: object, _timeout: float, _policy: object, _tls: object, password: object, _dialled: object
+            _address: object, _timeout: float, _policy: object, _tls: object, password: object, *_more: object
         ) -> None:
             given.append(password)
             raise error

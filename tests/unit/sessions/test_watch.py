@@ -15,6 +15,7 @@ from porthole.audit import Recorder
 from porthole.auth.policy import Policy
 from porthole.auth.principal import Principal, Role
 from porthole.compute.model import Instance, Listing
+from porthole.consoleauth.tokens import Claims
 from porthole.metrics import Metrics
 from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import OwnPlaces, Sessions
@@ -50,9 +51,9 @@ class World:
             expires=2_000_000_000,
         )  # fmt: skip
 
-    def find(self, user: str) -> Principal | None:
-        self.asked.append(user)
-        return self.users.get(user)
+    def find(self, claims: Claims) -> Principal | None:
+        self.asked.append(claims.user_id)
+        return self.users.get(claims.user_id)
 
     def listing(self) -> Listing:
         return Listing(self.instances, ())
@@ -240,7 +241,7 @@ class TestStore:
 
 
 def test_an_error_of_ours_does_not_end_the_watch(world: World) -> None:
-    def broken(_: str) -> Principal | None:
+    def broken(_: Claims) -> Principal | None:
         raise RuntimeError("on purpose")
 
     live = world.live()

@@ -357,3 +357,13 @@ def test_a_frame_without_an_origin_may_load_scripts_where_other_sites_are_named(
     headers = client_of(novnc, None, ancestors).get("/static/js/console.js").headers
     assert headers.get("Access-Control-Allow-Origin") == allowed
     assert headers["Cross-Origin-Resource-Policy"] == ("cross-origin" if allowed else "same-origin")
+
+
+def test_the_sign_in_asks_for_a_project_where_keystone_knows_the_users(novnc: Path) -> None:
+    for strategy in ("http_basic", "keystone"):
+        app = Flask("test")
+        app.register_blueprint(pages.create_blueprint(novnc, None, "0.1.0", sign_in=strategy))
+        page = app.test_client().get("/").get_data(as_text=True)
+        assert f'data-sign-in="{strategy}"' in page
+        # Not there until the script has looked: nobody is asked for what does not count.
+        assert '<div id="scope" class="scope" hidden>' in page

@@ -12,6 +12,8 @@ from porthole.api.errors import RequestError
 HEADER = "OpenStack-API-Version"
 LEGACY_HEADER = "X-OpenStack-Nova-API-Version"
 SERVICE = "compute"
+SERVICES = (SERVICE, "porthole")
+"""Words for this service in requests: clients take the type of the catalogue's entry (decision 26)."""
 
 # Nine digits: no version has more, and a number of thousands of digits would be work.
 _VERSION = re.compile(r"([1-9][0-9]{0,8})\.([1-9][0-9]{0,8}|0)\Z")
@@ -78,7 +80,7 @@ def _from_standard_header() -> str | None:
     """The last entry for this service of ``OpenStack-API-Version: compute 2.6, placement 1.2``."""
     for entry in reversed(",".join(request.headers.getlist(HEADER)).split(",")):
         words = entry.split(None, 1)
-        if len(words) > 1 and words[0].lower() == SERVICE:
+        if len(words) > 1 and words[0].lower() in SERVICES:
             return words[1].strip()
     return None
 

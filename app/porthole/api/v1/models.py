@@ -17,10 +17,19 @@ class _Input(BaseModel):
 
 
 class Credentials(_Input):
-    """A user name and password."""
+    """A user name and password; where Keystone knows the users, a project and domains too, by their names."""
 
     username: Annotated[str, Field(min_length=1, max_length=255, examples=["alice"])]
     password: Annotated[str, Field(min_length=1, max_length=1024, examples=["correct horse"])]
+    project: Annotated[
+        str | None, Field(max_length=64, description="The project to act for; the user's default project without it.")
+    ] = None
+    user_domain: Annotated[
+        str | None, Field(max_length=64, description="The user's domain; Keystone's default domain without it.")
+    ] = None
+    project_domain: Annotated[
+        str | None, Field(max_length=64, description="The project's domain; the user's without it.")
+    ] = None
 
 
 class ConsoleRequest(_Input):
@@ -69,7 +78,9 @@ class Person(BaseModel):
     """Who is signed in."""
 
     user_id: str
+    user_name: Annotated[str, Field(description="What people call the user.")]
     project_id: str
+    project_name: Annotated[str, Field(description="What people call the project.")]
     roles: list[Literal["admin", "member", "reader"]]
     sharing: Annotated[Sharing | None, Field(description="null when this person can make no share links.")]
 
@@ -219,4 +230,5 @@ def describe(error: ValidationError) -> str:
 
 
 def _keys(names: list[str]) -> str:
-    return " and ".join(f'"{name}"' for name in names)
+    *first, last = (f'"{name}"' for name in names)
+    return f"{', '.join(first)} and {last}" if first else last

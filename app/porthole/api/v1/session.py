@@ -8,13 +8,20 @@ from apiflask import APIBlueprint
 from flask import Response, g, make_response, request
 
 from porthole.api.authenticate import COOKIE, Authentication
+from porthole.api.errors import RequestError
 from porthole.api.recording import address
 from porthole.api.services import Services
 from porthole.api.spec import problems
 from porthole.api.v1.models import Credentials, Person
 from porthole.api.v1.shares import sharing
 from porthole.audit import Event, Who
+from porthole.auth.authenticator import Login
 from porthole.auth.principal import Principal
+from porthole.config import AuthStrategy
+
+_NO_PROJECTS = (
+    "Users of this service have one project, so none can be chosen: leave project, user_domain and project_domain out."
+)
 
 
 def add_routes(v1: APIBlueprint, services: Services, authentication: Authentication) -> None:
@@ -29,15 +36,17 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         extensions={"x-porthole-operation": {"security": []}},
     )
     def sign_in(credentials: Credentials) -> Any:
-        """Sign in"""
+        """Sign in
+
+        A project, and domains, are for services that ask Keystone; a user without a default project has to name one.
+        """
         # Else another site's page could sign a visitor in as somebody else.
         authentication.refuse_other_sites()
-        principal = authentication.check_password(credentials.username, credentials.password)
-        stamp = services.authenticator.stamp(principal.user_id)
-        response = make_response(person(services, principal).model_dump(mode="json"), 201)
+        proved = authentication.sign_in(_login(services, credentials))
+        response = make_response(person(services, proved.principal).model_dump(mode="json"), 201)
         response.set_cookie(
             COOKIE,
-            services.sign_ins.issue(principal, stamp),
+            services.sign_ins.issue(proved.principal, proved.stamp, proved.expires),
             max_age=services.sign_ins.lifetime,
             path="/",
             secure=services.secure_cookies or request.is_secure,
@@ -68,6 +77,7 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         if cookie:
             authentication.require_own_page()
             if ended := services.sign_ins.end(cookie):
+                services.authenticator.sign_out(ended)
                 services.audit.happened(Event.SIGN_OUT, who=Who(ended.user_id), client=address())
         response = make_response("", 204)
         response.delete_cookie(
@@ -80,11 +90,24 @@ def add_routes(v1: APIBlueprint, services: Services, authentication: Authenticat
         return response
 
 
+def _login(services: Services, credentials: Credentials) -> Login:
+    """:raises RequestError: a project was named where there is none to choose"""
+    domain, project = credentials.user_domain or "", credentials.project or ""
+    login = Login(credentials.username, credentials.password, domain, project, credentials.project_domain or "")
+    if services.authenticator.strategy is not AuthStrategy.KEYSTONE and (
+        login.user_domain or login.project or login.project_domain
+    ):
+        raise RequestError(400, _NO_PROJECTS)
+    return login
+
+
 def person(services: Services, principal: Principal) -> Person:
     """A principal as it is shown to itself."""
     return Person(
         user_id=principal.user_id,
+        user_name=principal.user_name or principal.user_id,
         project_id=principal.project_id,
+        project_name=principal.project_name or principal.project_id,
         roles=sorted(role.value for role in principal.roles),
         sharing=sharing(services, principal),
     )

@@ -52,7 +52,7 @@ export async function call(method, path, body) {
   }
 }
 
-export const signIn = (username, password) => call('POST', 'v1/session', { username, password });
+export const signIn = (username, password, scope = {}) => call('POST', 'v1/session', { username, password, ...scope });
 export const signedIn = () => call('GET', 'v1/session');
 export const signOut = () => call('DELETE', 'v1/session', {});
 export const listInstances = () => call('GET', 'v1/instances');

@@ -5,13 +5,17 @@ import * as api from './api.js';
 import { $, textElement } from './dom.js';
 import { countSentence, filterInstances, mayOpen, unreachableSentence } from './instances.js';
 import { fillRow, makeRow } from './rows.js';
+import { scopeOf } from './scope.js';
 import { openShareDialog, wireShareDialog } from './share.js';
 
 const REFRESH_MS = 30_000;
+/** Whether Keystone knows the users: then one signs in to a project. */
+const HAS_PROJECTS = document.body.dataset.signIn === 'keystone';
+const WRONG = HAS_PROJECTS ? 'User name, password, project or domain is wrong.' : 'User name or password is wrong.';
 const SIGN_IN_EXPIRED = 'Your sign-in has expired. Sign in again.';
 
 const now = {
-  /** @type {{user_id: string, roles: string[], sharing: import('./shares.js').Sharing|null}|null} */
+  /** @type {{user_id: string, name: string, roles: string[], sharing: import('./shares.js').Sharing|null}|null} */
   person: null,
   /** @type {{id: string, name: string, state: string, compute: string}[]} */
   instances: [],
@@ -28,6 +32,8 @@ const now = {
 
 async function main() {
   $('sign-in-form').addEventListener('submit', onSignIn);
+  $('scope').hidden = !HAS_PROJECTS;
+  $('project').disabled = $('domain').disabled = !HAS_PROJECTS;
   $('sign-out').addEventListener('click', onSignOut);
   $('refresh').addEventListener('click', () => refresh(true));
   $('search').addEventListener('input', render);
@@ -68,9 +74,10 @@ async function onSignIn(event) {
   send.disabled = true;
   send.textContent = 'Signing in…';
   try {
-    enter(await api.signIn($('username').value, $('password').value));
+    const scope = HAS_PROJECTS ? scopeOf($('project').value, $('domain').value) : {};
+    enter(await api.signIn($('username').value, $('password').value, scope));
   } catch (problem) {
-    askToSignIn(problem.status === 401 ? 'User name or password is wrong.' : problem.message);
+    askToSignIn(problem.status === 401 ? WRONG : problem.message);
   } finally {
     send.disabled = false;
     send.textContent = 'Sign in';
@@ -97,12 +104,14 @@ async function onSignOut() {
 function enter(person) {
   now.person = {
     user_id: String(person.user_id),
+    name: String(person.user_name ?? person.user_id),
     roles: Array.isArray(person.roles) ? person.roles.map(String) : [],
     sharing: person.sharing ?? null,
   };
   $('password').value = '';
-  $('who').textContent = now.person.user_id;
+  $('who').textContent = now.person.name;
   $('roles').textContent = now.person.roles.length ? ` (${now.person.roles.join(', ')})` : '';
+  $('of-project').textContent = HAS_PROJECTS ? `, project ${String(person.project_name ?? '')}` : '';
   $('sign-in').hidden = true;
   $('account').hidden = false;
   document.title = 'Instances — Porthole';

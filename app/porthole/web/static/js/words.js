@@ -125,6 +125,18 @@ const PROBLEMS = {
     retry: 'unreachable',
     offer: 'again',
   },
+  'nova-unavailable': {
+    state: 'unreachable',
+    title: 'Nova cannot be asked',
+    text: 'Nova gave out this console, and does not answer at the moment.',
+    retry: 'unreachable',
+    offer: 'again',
+  },
+  'token-other-console': {
+    state: 'refused',
+    title: 'This address is for another console',
+    text: 'Ask for a new one.',
+  },
   unreachable: {
     state: 'reconnecting',
     title: 'The service cannot be reached',
