@@ -4,6 +4,9 @@ A clouds.yaml names a cloud (openstacksdk, "Configuring OpenStack SDK Applicatio
 here, so it says two addresses itself: ``auth.endpoint`` is what keystoneauth's plugin ``http_basic`` takes for every
 service, and has to look like Keystone's for clients to start at all; ``compute_endpoint_override`` is the one that
 counts.
+
+With ``[api] auth_strategy = keystone`` clients sign in there, with keystoneauth's plugin ``v3password``, and the file
+spares them the catalogue.
 """
 
 from __future__ import annotations
@@ -53,6 +56,10 @@ def add_command(
         help="the authorities of the certificate, as the clients' machine has them; default: the file of option cert, "
         "when that is its own authority or brings it along",
     )  # fmt: skip
+    parser.add_argument("--project", metavar="NAME", help="with Keystone, where it is needed: the project to work in")
+    parser.add_argument(
+        "--domain", metavar="NAME", help="with Keystone: the domain of user and project (default: Default)"
+    )
     config_arguments(parser)
     parser.set_defaults(run=lambda options: _print(load(options), options))
 
@@ -67,21 +74,47 @@ def _print(settings: config.Settings, options: argparse.Namespace) -> None:
     cacert = options.cacert
     if cacert is None and settings.novncproxy_base_url.startswith("https:"):
         cacert = own_authority(settings.cert)
-    print(text(settings.novncproxy_base_url, options.user, options.cloud, cacert), end="")
+    base_url, auth = settings.novncproxy_base_url, None
+    if settings.keystone is not None:
+        auth = _keystones(settings.keystone, options)
+    elif options.project or options.domain:
+        raise CloudsError("--project and --domain are for [api] auth_strategy = keystone, which is not set here.")
+    print(text(base_url, options.user, options.cloud, cacert, auth), end="")
 
 
-def text(base_url: str, user: str, cloud: str = CLOUD, cacert: Path | None = None) -> str:
+def _keystones(keystone: config.KeystoneSettings, options: argparse.Namespace) -> dict[str, str]:
+    """``auth`` of keystoneauth's plugin ``v3password``, all but the user.
+
+    :raises CloudsError: no project is named
+    """
+    if not options.project:
+        raise CloudsError(
+            "With [api] auth_strategy = keystone a token is for one project. Name the one to work in with --project."
+        )
+    domain = options.domain or "Default"
+    return {
+        "auth_url": keystone.www_authenticate_uri,
+        "project_name": options.project,
+        "user_domain_name": domain,
+        "project_domain_name": domain,
+    }
+
+
+def text(
+    base_url: str, user: str, cloud: str = CLOUD, cacert: Path | None = None, auth: dict[str, str] | None = None
+) -> str:
     """The file.
 
     :param base_url: ``[vnc] novncproxy_base_url``; what stands before its last slash is the service's address
     :param cacert: a file of authorities on the clients' machine; None for those that the machine has
+    :param auth: where Keystone is and what a token of it is to be for; None where the service has users of its own
     """
     import yaml  # noqa: PLC0415 - not every command needs it
 
     address = base_url.rpartition("/")[0]
     described: dict[str, Any] = {
-        "auth_type": "http_basic",
-        "auth": {"endpoint": f"{address}/v3", "username": user},
+        "auth_type": "v3password" if auth else "http_basic",
+        "auth": {**(auth or {"endpoint": f"{address}/v3"}), "username": user},
         "compute_endpoint_override": f"{address}/v2.1",
     }
     if cacert is not None:

@@ -77,6 +77,57 @@ def test_every_name_of_a_user_is_quoted_as_yaml_wants_it(user: str) -> None:
     assert cloud_of(text("https://a.example/vnc_auto.html", user))["auth"]["username"] == user
 
 
+class TestKeystone:
+    """With its users, clients ask Keystone for a token and need no catalogue."""
+
+    @pytest.fixture
+    def says_with_keystone(self, capsys: pytest.CaptureFixture[str], installation: Installation) -> Says:
+        installation.more = (
+            "[api]\nauth_strategy = keystone\n[keystone_authtoken]\nauth_url = http://keystone.test:5000\n"
+            "www_authenticate_uri = https://keystone.example.org/v3\n"
+            "username = porthole\nproject_name = service\npassword = of the service\n"
+        )
+
+        def run(*arguments: str) -> tuple[int, str, str]:
+            capsys.readouterr()
+            status = cli.main(["clouds-yaml", *arguments, "--config-file", str(installation.configure())])
+            printed = capsys.readouterr()
+            return status, printed.out, printed.err
+
+        return run
+
+    def test_it_has_keystones_address_as_clients_know_it_and_the_project(
+        self, says_with_keystone: Says, installation: Installation
+    ) -> None:
+        status, printed, _ = says_with_keystone("alice", "--project", "web", "--domain", "Customers")
+
+        assert status == 0
+        assert cloud_of(printed) == {
+            "auth_type": "v3password",
+            "auth": {
+                "auth_url": "https://keystone.example.org/v3",
+                "project_name": "web",
+                "user_domain_name": "Customers",
+                "project_domain_name": "Customers",
+                "username": "alice",
+            },
+            "compute_endpoint_override": f"http://127.0.0.1:{installation.port}/v2.1",
+        }
+        assert "of the service" not in printed
+
+    def test_without_a_project_it_says_what_is_missing(self, says_with_keystone: Says) -> None:
+        status, printed, error = says_with_keystone("alice")
+
+        assert (status, printed) == (1, "")
+        assert "--project" in error
+
+    def test_where_there_is_no_keystone_a_project_is_refused(self, says: Says) -> None:
+        status, printed, error = says("alice", "--project", "web")
+
+        assert (status, printed) == (1, "")
+        assert "auth_strategy = keystone" in error
+
+
 class TestAuthority:
     def test_a_certificate_that_is_its_own_is_named(self, says: Says, tmp_path: Path) -> None:
         cert, key = make_certificate(tmp_path, "127.0.0.1")
