@@ -1,4 +1,4 @@
-"""roles/nova_console with a real ansible-playbook on the files of a real Nova, whose own loader says what counts."""
+"""playbooks/nova_console.yml on the files of a real Nova, whose own loader says what counts."""
 
 from __future__ import annotations
 
@@ -52,17 +52,16 @@ class Compute:
             "ansible_python_interpreter": sys.executable,
             **more,
         }
-        playbook = self.folder / "play.yml"
-        plays = [{"hosts": "compute-1", "gather_facts": False, "roles": ["nova_console"]}]
-        playbook.write_text(json.dumps(plays))
+        inventory = self.folder / "hosts"
+        inventory.write_text("[computes]\ncompute-1 ansible_connection=local ansible_become=false\n")
         environment = {
             **os.environ, "ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
         }  # fmt: skip
         done = subprocess.run(
             [
-                str(Path(sys.executable).with_name("ansible-playbook")), "-i", "compute-1,", "-c", "local",
-                "-e", json.dumps(variables), *arguments, str(playbook),
+                str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(inventory),
+                "-e", json.dumps(variables), *arguments, str(ROOT / "playbooks" / "nova_console.yml"),
             ],
             cwd=self.folder, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300,
             check=False,

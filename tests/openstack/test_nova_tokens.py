@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import configparser
 import re
+import shlex
 import time
 import uuid
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from tests.browser.conftest import chromium, context, new_context, watch
 from tests.browser.console import Console
 from tests.hosts import ComputeHost
 from tests.hosts.network import Network
+from tests.openstack.environment import OpenStackClient
 from tests.openstack.front import connect_front
 from tests.openstack.keystone import Keystone
 from tests.openstack.nova import USER, Nova
@@ -88,12 +90,22 @@ def start(
 @pytest.fixture(scope="module")
 def both(start: Callable[..., Appliance], nova: Nova, tmp_path_factory: pytest.TempPathFactory) -> Appliance:
     """A service with both authorities, configured as the page says; the first, at the address that Nova hands out."""
-    password = tmp_path_factory.mktemp("secret") / "nova.password"
-    password.write_text(f"{nova.keystone.passwords[USER]}\n")
+    folder = tmp_path_factory.mktemp("page")
+    password = folder / "nova.password"
+    password.write_text("a password of the test's\n")
+    client = OpenStackClient(folder, nova.keystone.variables("admin", "admin"))
+    commands = re.findall(r"^    openstack ((?:user|role) .*)$", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    assert [command.split()[:2] for command in commands] == [["user", "create"], ["role", "add"]]
+    for command in commands:
+        words = shlex.split(
+            command.replace("--password-prompt", f"--password {shlex.quote(password.read_text()[:-1])}")
+        )
+        done = client.run(*words)
+        assert done.returncode == 0, done.stderr
     options = page_options()
     assert options["consoleauth"] == {"token_authority": "porthole,nova"}
     assert set(options["nova"]) == {"auth_url", "username", "password_file"}
-    options["nova"] |= {"auth_url": nova.keystone.url, "username": USER, "password_file": password, "password": ""}
+    options["nova"] |= {"auth_url": nova.keystone.url, "password_file": password, "password": ""}
     return start(**options)
 
 
