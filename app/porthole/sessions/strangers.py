@@ -237,6 +237,8 @@ class Strangers:
         except StoreUnavailable:
             pass  # rather twice than never
         what = "has the screen" if let_in else "connected"
+        # Before the record: whoever reads that finds it counted.
+        self._metrics.strangers.inc()
         log.warning(
             "stranger at a screen", client=sighting.end, instance=event.instance_id, compute=event.compute, what=what
         )
@@ -253,4 +255,3 @@ class Strangers:
             self._audit.refused(Event.STRANGER_ON_SCREEN, **fields)
         except AuditUnavailable:
             self._audit.happened(Event.STRANGER_ON_SCREEN, **fields)
-        self._metrics.strangers.inc()
