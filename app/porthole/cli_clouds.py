@@ -126,7 +126,7 @@ def text(
 def own_authority(cert: Path | None) -> Path | None:
     """The service's own certificate file, when it has an authority in it: then clients can be told to trust that.
 
-    :raises CloudsError: it cannot be read
+    :raises CloudsError: it cannot be read, or it holds the private key too, which clients must not have
     """
     if cert is None:
         return None
@@ -134,12 +134,17 @@ def own_authority(cert: Path | None) -> Path | None:
 
     try:
         with cert.open("rb") as file:
-            blocks = _CERTIFICATE.findall(file.read(_MAX_FILE))
-        certificates = [x509.load_pem_x509_certificate(block) for block in blocks]
+            content = file.read(_MAX_FILE)
+        certificates = [x509.load_pem_x509_certificate(block) for block in _CERTIFICATE.findall(content)]
     except (OSError, ValueError) as error:
         why = error.strerror if isinstance(error, OSError) else "it holds no certificate"
         raise CloudsError(
             f"option cert in [DEFAULT] is {cert}, which cannot be read: {why}. "
             "Name a file of authorities with --cacert."
         ) from None
+    if b"PRIVATE KEY-----" in content:
+        raise CloudsError(
+            f"option cert in [DEFAULT] is {cert}, which holds the private key too. That is not for clients: copy the "
+            "certificates alone to a file, and name that with --cacert."
+        )
     return cert if any(one.issuer == one.subject for one in certificates) else None

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from provision import locks
 from provision.progress import Progress, StepFailed, run
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -82,40 +83,92 @@ HYPERVISOR_NEEDS = (
 def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
     """Install what is missing; without root, say what to install. No service is started by it.
 
-    :raises StepFailed: something is missing and this is not root, or apt-get failed
+    :raises StepFailed: something is missing and this is not root, apt-get failed, or somebody else's installation
+        does not end
     """
-    missing = [need.package for need in needs if not need.present()]
-    if not missing:
+    needs = list(needs)
+    missing = _missing(needs)
+    if missing:
+        _check_that_it_can_be_done(missing)
+    elif os.geteuid() != 0 or not _left_behind():
         return
-    command = f"apt-get update && apt-get install -y --no-install-recommends {' '.join(missing)}"
+    with locks.held(locks.OURS, progress), _no_services_started():
+        # What another checkout's run has installed meanwhile is there now.
+        missing = _missing(needs)
+        if missing:
+            _install(missing, log, progress)
+
+
+def _missing(needs: Iterable[Need]) -> list[str]:
+    return [need.package for need in needs if not need.present()]
+
+
+def _by_hand(packages: Iterable[str]) -> str:
+    return f"apt-get update && apt-get install -y --no-install-recommends {' '.join(packages)}"
+
+
+def _check_that_it_can_be_done(missing: list[str]) -> None:
+    """Refuse without root or apt-get.
+
+    :raises StepFailed: with what to do instead
+    """
     if os.geteuid() != 0:
-        raise StepFailed(
-            f"not installed: {' '.join(missing)}.", step="Debian packages", advice=f"Run this as root first: {command}"
-        )
+        advice = f"Run this as root first: {_by_hand(missing)}"
+        raise StepFailed(f"not installed: {' '.join(missing)}.", step="Debian packages", advice=advice)
     if not find_program("apt-get"):
         raise StepFailed(
             f"not installed: {' '.join(missing)}, and there is no apt-get.",
             step="Debian packages",
             advice="This is made for Debian 12 and later. On another system install these packages' counterparts.",
         )
-    advice = f"Try it by hand: {command}"
+
+
+def _install(missing: list[str], log: Path, progress: Progress) -> None:
+    advice = f"Try it by hand: {_by_hand(missing)}"
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": PATH}
-    with _no_services_started():
-        _finish_what_was_interrupted(log, progress, env)
-        with progress.step("Debian's package lists"):
-            run([*_APT_GET, "update"], log, advice=advice, env=env)
-        with progress.step(f"Debian packages ({' '.join(missing)})"):
-            run([*_APT_GET, "-y", "install", "--no-install-recommends", *missing], log, advice=advice, env=env)
-            importlib.invalidate_caches()
+    _finish_what_was_interrupted(log, progress, env)
+    # apt-get waits for dpkg's lock and not for that of its own lists.
+    with locks.held(locks.LISTS, progress):
+        pass
+    with progress.step("Debian's package lists"):
+        run([*_APT_GET, "update"], log, advice=advice, env=env)
+    with progress.step(f"Debian packages ({' '.join(missing)})"):
+        run([*_APT_GET, "-y", "install", "--no-install-recommends", *missing], log, advice=advice, env=env)
+        importlib.invalidate_caches()
 
 
 def _finish_what_was_interrupted(log: Path, progress: Progress, env: dict[str, str]) -> None:
-    """Configure what an installation left half done that was cut off; apt-get refuses to go on before."""
-    if not any(UPDATES.glob("[0-9]*")):
+    """Configure what an installation left half done that was cut off; apt-get refuses to go on before.
+
+    While somebody else installs, it looks the same: only who holds dpkg's lock knows. What dpkg cannot configure by
+    itself, because something else is missing, apt-get then brings along.
+    """
+    if not _interrupted():
         return
+    with locks.held(locks.DPKG, progress):
+        if not _interrupted():
+            return
+        with progress.step("An interrupted installation of Debian packages"), contextlib.suppress(StepFailed):
+            run(
+                ["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"],
+                log,
+                env={**env, "DPKG_FRONTEND_LOCKED": "1"},
+            )
     advice = "Try it by hand: dpkg --configure -a && apt-get --fix-broken install"
-    with progress.step("An interrupted installation of Debian packages"):
-        run(["dpkg", "--force-confdef", "--force-confold", "--configure", "-a"], log, advice=advice, env=env)
+    with progress.step("What that installation still lacks"):
+        run([*_APT_GET, "-y", "--fix-broken", "install"], log, advice=advice, env=env)
+
+
+def _interrupted() -> bool:
+    return any(UPDATES.glob("[0-9]*"))
+
+
+def _left_behind() -> bool:
+    """Whether a run of ours that was killed has left its policy-rc.d."""
+    try:
+        return POLICY.read_text() == _NOTHING_STARTS
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @contextlib.contextmanager
@@ -124,11 +177,14 @@ def _no_services_started() -> Iterator[None]:
 
     One that is there already is left as it is, unless a run of ours that was killed left it behind.
     """
-    if POLICY.exists() and POLICY.read_text() != _NOTHING_STARTS:
+    if POLICY.exists() and not _left_behind():
         yield
         return
-    POLICY.write_text(_NOTHING_STARTS)
-    POLICY.chmod(0o755)
+    # Whole or not there: a machine may not be left with half of one, for that would start nothing for ever.
+    made = POLICY.with_name(f".{POLICY.name}.porthole")
+    made.write_text(_NOTHING_STARTS)
+    made.chmod(0o755)
+    made.replace(POLICY)
     try:
         yield
     finally:

@@ -142,6 +142,16 @@ class TestAuthority:
         cert.write_bytes(cert.read_bytes() + authority.certificate.read_bytes())
         assert own_authority(cert) == cert
 
+    def test_a_file_that_holds_the_private_key_too_is_never_named(self, says: Says, tmp_path: Path) -> None:
+        cert, key = make_certificate(tmp_path, "127.0.0.1")
+        cert.write_bytes(cert.read_bytes() + key.read_bytes())
+
+        status, printed, error = says("alice", cert=cert, key=key)
+
+        assert (status, printed) == (1, "")
+        assert "private key" in error
+        assert "--cacert" in error
+
     def test_the_file_that_clients_have_counts_before_it(self, says: Says, tmp_path: Path) -> None:
         cert, key = make_certificate(tmp_path, "127.0.0.1")
         _, printed, _ = says("alice", "--cacert", "/etc/ssl/ours.pem", cert=cert, key=key)

@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from flask import request
 
 from porthole.api.errors import RequestError
+from porthole.turns import give_way
 
 MAX_LIMIT = 1000
 """Entries a page; Nova's [api] max_limit."""
@@ -32,7 +33,8 @@ def after_marker(entries: Sequence[Entry], id_of: Callable[[Entry], str]) -> Seq
     marker = request.args.get("marker")
     if marker is None:
         return entries
-    at = next((number for number, entry in enumerate(entries) if id_of(entry).lower() == marker.lower()), None)
+    wanted = marker.lower()
+    at = next((number for number, entry in enumerate(entries) if id_of(entry).lower() == wanted), None)
     if at is None:
         raise RequestError(400, f"marker [{marker[:40]}] not found")
     return entries[at + 1 :]
@@ -55,13 +57,17 @@ def in_order(
         raise RequestError(400, "Sort direction size exceeds sort key size")
     ordered = list(entries)
     default = directions[0] if directions else "desc"
-    pairs = [(key, directions[n] if n < len(directions) else default) for n, key in enumerate(keys)]
+    ways: dict[str, str] = {}
+    for number, key in enumerate(keys):
+        # A key that comes again changes nothing.
+        ways.setdefault(key, directions[number] if number < len(directions) else default)
 
     def rank(entry: Entry, key: str) -> tuple[bool, str | int]:
         value = value_of(entry, key)
         return value is not None, "" if value is None else value
 
-    for key, direction in reversed(pairs):
+    for key, direction in reversed(ways.items()):
+        give_way()
         ordered.sort(key=lambda entry: rank(entry, key), reverse=direction == "desc")
     return ordered
 
