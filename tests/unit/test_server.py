@@ -59,6 +59,9 @@ class Console:
     def started(self, relay: Relay) -> None:
         self._seen.append(relay)
 
+    def confirm(self) -> None:
+        self._seen.append("confirmed")
+
     def explain(self) -> tuple[int, str]:
         return 4000, "The instance was shut down."
 
@@ -290,6 +293,15 @@ class TestUpgrade:
         assert not handler.environ
         assert not handler.headers
         assert not [thing for thing in gc.get_referrers(handler.socket) if isinstance(thing, stdlib_socket.SocketIO)]
+        connection.close()
+        settle(service, 1)
+
+    def test_the_session_is_confirmed_once_before_the_vnc_server_gets_anything(self, start: Start) -> None:
+        service, address = start()
+        connection = connect(address, request())
+        assert b"101" in read_head(connection)
+        until(lambda: "confirmed" in service.seen)
+        assert [type(thing).__name__ for thing in service.seen] == ["Relay", "str"]
         connection.close()
         settle(service, 1)
 

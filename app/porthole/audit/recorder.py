@@ -86,15 +86,27 @@ class Recorder:
         self._late: deque[_Act] = deque()
         self._writing: gevent.Greenlet[[], None] | None = None
         self._failing = False
+        self._refusing = False
         self._closing = Signal()
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last attempt to record something failed; nothing is tried here."""
+        return self._failing or self._refusing
 
     def must(self, event: Event, **fields: Unpack[Fields]) -> None:
         """Record an act that is about to happen.
 
         :raises AuditUnavailable: it is not on the disk, so the act must not happen
         """
-        if self._log is not None:
+        if self._log is None:
+            return
+        try:
             self._log.write(Entry(event=event, time=self._clock(), **fields))
+        except AuditUnavailable:
+            self._refusing = True
+            raise
+        self._refusing = False
 
     def refused(self, event: Event, **fields: Unpack[Fields]) -> None:
         """Record a refusal; those beyond an address's allowance are counted, and their number is recorded.

@@ -55,6 +55,9 @@ class Console(Protocol):
     def started(self, relay: Relay) -> None:
         """The browser has its 101; the session is live from now on."""
 
+    def confirm(self) -> None:
+        """The greeting is out: wait for what has to be before anything is read from either side, or end the relay."""
+
     def explain(self) -> tuple[int, str]:
         """Why the VNC server closed the connection: a close code and a sentence. Bounded in time."""
 

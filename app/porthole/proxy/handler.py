@@ -259,6 +259,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
                 pipelines=self.server.pipelines,
+                confirm=console.confirm,
                 explain=console.explain,
                 input_=console.input,
             )

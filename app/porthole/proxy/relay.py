@@ -67,10 +67,12 @@ class Relay:
     :param ping_timeout: seconds to wait for any byte from it after that
     :param input_: what the browser's bytes go through once the opening is over; None when they are not looked at
     :param pipelines: whether updates are asked for ahead; only where ``input_`` is given
+    :param confirm: called, in the calling greenlet, when our greeting is out: nothing is read from either side before
+        it returns, and nothing at all when it has ended the session
     :param explain: asked, in the calling greenlet, why the VNC server closed the connection
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of is given by name
         self,
         client: socket,
         target: socket,
@@ -81,6 +83,7 @@ class Relay:
         ping_interval: float,
         ping_timeout: float,
         explain: Callable[[], tuple[int, str]],
+        confirm: Callable[[], None] = lambda: None,
         input_: BrowserInput | None = None,
         pipelines: bool = False,
     ) -> None:
@@ -91,6 +94,7 @@ class Relay:
         self._ping_interval = ping_interval
         self._ping_timeout = ping_timeout
         self._explain = explain
+        self._confirm = confirm
         self._input = input_
         self._pipelines = pipelines
         self._pinged_at: float | None = None
@@ -113,7 +117,10 @@ class Relay:
                 _no_delay(side)
             tick = min(self._ping_interval, self._ping_timeout) / 2
             self._watchers.every(tick, self._on_tick).start()
-            self._watchers.guarded(self._begin)()
+            self._watchers.guarded(self._greet)()
+            self._confirm()
+            if self._ended is None:
+                self._watchers.guarded(self._begin)()
             self._wake.wait()
         finally:
             self._watchers.close()
@@ -140,6 +147,10 @@ class Relay:
         self._end(Ended(code, reason, "service"))
 
     # -- the opening
+
+    def _greet(self) -> None:
+        if self._opening is not None and (data := self._opening.outgoing()):
+            self._to_client.put(data)
 
     def _begin(self) -> None:
         if self._opening is None:

@@ -4,6 +4,9 @@ In this order: origin, token, permission, limits, instance. The instance's addre
 looked up now, and once more after the connection stands, so that a port that went
 to another guest in between is never shown. The token is used last of all, when nothing
 can be refused any more but for want of an audit log, and then that is undone.
+
+The session's start is put on record while the browser takes its 101 and our greeting
+(:meth:`porthole.sessions.session.Session.confirm`); before them, where the last record failed.
 """
 
 from __future__ import annotations
@@ -32,7 +35,7 @@ from porthole.sessions.records import Recorded
 from porthole.sessions.registry import Sessions
 from porthole.sessions.rights import holder, needed
 from porthole.sessions.session import Session
-from porthole.sessions.telling import tell_refusal, tell_start
+from porthole.sessions.telling import Start, tell_refusal
 from porthole.sessions.ticket import Ticket, Tickets
 from porthole.state.rows import SessionRow
 
@@ -247,13 +250,15 @@ class Admission:
         """Connect, and then use the token: a refusal leaves it as it was."""
         info, connection = self._reach(ticket)
         try:
-            record = self._record(ticket, info, request, connection.local)
+            record, start = self._record(ticket, info, request, connection.local)
             return Session(
                 record,
                 ticket.claims,
                 info,
                 connection,
                 request.client,
+                start=start,
+                undo=lambda: self._records.undo(record, ticket.claims),
                 power_state=self._instances.power_state,
                 forget=self._sessions.forget,
                 expiry=lambda: self._records.expiry(record.session_id),
@@ -264,20 +269,25 @@ class Admission:
             connection.socket.close()
             raise
 
-    def _record(self, ticket: Ticket, info: ConnectInfo, request: UpgradeRequest, vnc_client: str) -> Recorded:
-        """Use the token, or go on with its session, and have the audit log say so."""
+    def _record(
+        self, ticket: Ticket, info: ConnectInfo, request: UpgradeRequest, vnc_client: str
+    ) -> tuple[Recorded, Start]:
+        """Use the token, or go on with its session."""
         claims, row = ticket.claims, ticket.row
         if row is not None:
             # Before: the connection that has the session now is not cut for one that does not come about.
-            tell_start(self._audit, claims, row.session_id, info, request.client, resumed=True)
-            return self._records.resume(row, request.client, vnc_client)
+            start = Start(self._audit, claims, row.session_id, info, request.client, resumed=True)
+            start.must_be_told()
+            return self._records.resume(row, request.client, vnc_client), start
         record = self._records.open(claims, request.client, request.resume_hash, vnc_client)
+        start = Start(self._audit, claims, record.session_id, info, request.client, resumed=False)
         try:
-            tell_start(self._audit, claims, record.session_id, info, request.client, resumed=False)
+            if self._audit.is_failing:
+                start.must_be_told()
         except BaseException:
             self._records.undo(record, claims)
             raise
-        return record
+        return record, start
 
     def _tell_refusal(self, error: Exception, claims: Claims | None, client: str, origin: str | None) -> None:
         tell_refusal(self._audit, error, self._code_of(error), claims, client, origin)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 import gevent
 
+from porthole.audit import AuditUnavailable
 from porthole.compute.errors import ComputeError
 from porthole.compute.model import ConnectInfo, PowerState
 from porthole.consoleauth.tokens import VIEW, Claims
@@ -35,9 +38,21 @@ _REASONS = {
 }
 
 
+class Start(Protocol):
+    """That a session starts, for the audit log (:class:`porthole.sessions.telling.Start`)."""
+
+    def must_be_told(self) -> None:
+        """Put it on record, or raise :class:`AuditUnavailable`."""
+
+    def tell_late(self) -> None:
+        """Put it on record some time, when it is not."""
+
+
 class Session:
     """A console from its admission to its end (a :class:`porthole.proxy.gate.Console`).
 
+    :param start: what has to be on record before anything of the instance is shown
+    :param undo: called when it cannot be; the token is then as it was before
     :param expiry: asked when the session's time seems over: until when it was renewed meanwhile, None when it was not
     :param clock: the Unix time by which its record ends
     :param looks_at_input: whether the browser's messages are counted although all of them get through
@@ -48,7 +63,7 @@ class Session:
     :ivar started_at: when the 101 went out, on a clock that nobody sets; None before
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it is made of is given by name
         self,
         record: Recorded,
         claims: Claims,
@@ -56,8 +71,10 @@ class Session:
         target: Target,
         client: str,
         *,
+        start: Start,
         power_state: Callable[[str], PowerState | None],
         forget: Callable[[Session, Ended | None], None],
+        undo: Callable[[], None] = lambda: None,
         expiry: Callable[[], float | None] = lambda: None,
         clock: Callable[[], float] = time.time,
         looks_at_input: bool = False,
@@ -66,10 +83,12 @@ class Session:
         self.claims = claims
         self.info = info
         self.client = client
+        self.start = start
         self.started_at: float | None = None
         self._target = target
         self._power_state = power_state
         self._forget = forget
+        self._undo = undo
         self._expiry = expiry
         self._clock = clock
         self._relay: Relay | None = None
@@ -135,6 +154,18 @@ class Session:
             relay.end(*self._end_early)
         elif self.record.expires is not None:
             self._timer = gevent.spawn(self._wait_for_the_end, float(self.record.expires))
+
+    def confirm(self) -> None:
+        """Wait until the start is on record; when it cannot be, the session ends and its token is as it was.
+
+        The browser has its 101 and our greeting by then, and nothing that is the instance's.
+        """
+        try:
+            self.start.must_be_told()
+        except AuditUnavailable as error:
+            with contextlib.suppress(StoreUnavailable):
+                self._undo()
+            self.end(CloseCode.INTERNAL_ERROR, str(error))
 
     def end(self, code: int, reason: str) -> None:
         """End the session, with a close code and a sentence for its browser; before the 101, right after it."""

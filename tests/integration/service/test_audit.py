@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 import signal
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import websocket
 
 from tests.service.consoles import PASSWORD, Process, Site, new_secret, wait_until
 from tests.service.vnc import GUEST
@@ -291,6 +293,29 @@ class TestFullDisk:
         assert killed["time"] < resumed["time"], "when it happened, not when it was written"
         done = audit.verify("--heads", str(service.log_file))
         assert done.returncode == 0, done.stderr
+
+    def test_the_console_that_finds_it_so_is_closed_in_words_and_its_token_is_as_it_was(
+        self, audit: Audit, small_disk: Path, service: Process
+    ) -> None:
+        tokens = [(service.token(), new_secret()) for _ in range(4096 // 400 + 2)]
+        fill(small_disk)
+        for token, secret in tokens:  # what is left of the log's last page is used up first
+            browser = service.upgrade(token, secret)
+            assert browser.recv() == b"RFB 003.008\n", "our own greeting, which says nothing of the guest"
+            browser.send_binary(b"RFB 003.008\n")
+            opcode, said = browser.recv_data(control_frame=True)
+            browser.close()
+            if opcode == websocket.ABNF.OPCODE_CLOSE:
+                break
+        assert struct.unpack("!H", said[:2]) == (1011,)
+        assert said[2:].startswith(b"The service cannot record at the moment")
+        assert service.refusal(token, secret)[:2] == (503, "audit-unavailable"), "from now on it is known"
+
+        small_disk.unlink()
+        wait_until(lambda: service.call("GET", "/readyz", user=None)[0] == 200)
+        service.console(token, secret).close()
+        wait_until(lambda: audit.events().count("session-ended") == audit.events().count("session-started"))
+        assert audit.verify().returncode == 0
 
 
 class TestStart:

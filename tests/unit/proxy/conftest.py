@@ -43,6 +43,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         wrap: Wrap = lambda b, c: (b, c),
         wrap_target: Wrap = lambda v, t: (v, t),
         opening: Conversation[None] | None = None,
+        confirm: Callable[[], None] = lambda: None,
         client_buffer: int | None = None,
         target_buffer: int | None = None,
         buffers: ReadBuffers | None = None,
@@ -61,7 +62,7 @@ def dialogue() -> Iterator[Callable[..., Dialogue]]:
         relay = Relay(
             client, target, early=early, opening=opening, buffers=buffers,
             ping_interval=ping_interval, ping_timeout=ping_timeout, explain=explain,
-            input_=input_, pipelines=pipelines,
+            input_=input_, pipelines=pipelines, confirm=confirm,
         )  # fmt: skip
         started.append(Dialogue(relay, browser, vnc))
         return started[-1]

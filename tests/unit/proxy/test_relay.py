@@ -12,6 +12,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket, ssl
+from gevent.event import Event
 
 from porthole.proxy import buffers as buffers_module
 from porthole.proxy import relay as relay_module
@@ -542,6 +543,41 @@ class TestOpening:
         opening = open_browser(Opened(Version.V3_8, SecurityType.NONE))
         d = dialogue(opening=opening, ping_interval=0.1, ping_timeout=60)
         assert d.browser_gets_close() == (4004, "The viewer did not begin in time.")
+
+    def test_our_greeting_is_out_before_the_session_is_confirmed_and_nothing_else_happens(
+        self, dialogue: Start
+    ) -> None:
+        confirmed = Event()
+        d = dialogue(opening=open_browser(Opened(Version.V3_8, SecurityType.NONE)), confirm=confirmed.wait)
+        d.vnc.sendall(b"the guest's")
+        assert server_frames(d.browser.recv(100)) == [(Opcode.BINARY, self.VERSION)]
+        d.types(self.VERSION + b"\1" + b"\1")
+        for side in (d.browser, d.vnc):
+            side.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                side.recv(1)
+            side.settimeout(10)
+        confirmed.set()
+        assert d.vnc_gets(1) == b"\1"
+        d.browser.sendall(close(1000))
+        said = b"".join(payload for opcode, payload in d.browser_gets() if opcode == Opcode.BINARY)
+        assert said.startswith(b"\1\1" + bytes(4)), "the opening goes on, and then it is the guest's turn"
+
+    def test_one_that_is_not_confirmed_ends_and_neither_side_got_anything_of_the_other(self, dialogue: Start) -> None:
+        def refuse() -> None:
+            refused.append(True)
+            d.relay.end(CloseCode.INTERNAL_ERROR, "It cannot be recorded.")
+
+        refused: list[bool] = []
+        d = dialogue(opening=open_browser(Opened(Version.V3_8, SecurityType.NONE)), confirm=refuse)
+        d.vnc.sendall(b"the guest's")
+        d.types(self.VERSION + b"\1" + b"\1")
+        *frames, last = d.browser_gets()
+        assert frames == [(Opcode.BINARY, self.VERSION)]
+        assert last == (Opcode.CLOSE, struct.pack("!H", 1011) + b"It cannot be recorded.")
+        assert d.ended() == Ended(CloseCode.INTERNAL_ERROR, "It cannot be recorded.", "service")
+        assert (d.relay.traffic.to_target, d.relay.traffic.to_client) == (0, 0)
+        assert refused == [True]
 
     def test_pings_are_answered_meanwhile(self, d: Dialogue) -> None:
         d.browser.sendall(client_frame(Opcode.PING, b"there?"))

@@ -16,6 +16,7 @@ from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.reports import AT_ONCE, REPORT_EVERY, TRY_AGAIN, Reports
 from porthole.sessions.session import Session
+from porthole.sessions.telling import Start
 from porthole.state.database import StoreUnavailable
 from porthole.state.rows import Traffic
 from porthole.state.sessions import SessionTable
@@ -59,6 +60,7 @@ class World:
             Session(
                 Recorded(secrets.token_hex(16), secrets.token_hex(8), None), CLAIMS, INFO,
                 Target(self.ends[0], OPENED), "192.0.2.9",
+                start=Start(self.sessions.audit, CLAIMS, "s", INFO, "192.0.2.9", resumed=False),
                 power_state=lambda _: None, forget=self.sessions.forget,
             )
             for _ in range(count)

@@ -30,6 +30,7 @@ from porthole.sessions import session as session_module
 from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.session import Session
+from porthole.sessions.telling import Start
 from porthole.state.database import StoreUnavailable
 from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore
@@ -43,6 +44,11 @@ INSTANCE = Instance(ID, "web-1", "c1", PowerState.RUNNING, "instance-00000001", 
 INFO = ConnectInfo(INSTANCE, "127.0.0.1", 5900, 1, SecurityPolicy((AuthScheme.NONE,), "c1"))
 RECORDED = Recorded("5" * 32, "c" * 16, None)
 OPENED = Opened(Version.V3_8, SecurityType.NONE)
+
+
+def start(sessions: Sessions, claims: Claims = CLAIMS) -> Start:
+    """What the audit log will know of its start."""
+    return Start(sessions.audit, claims, RECORDED.session_id, INFO, "192.0.2.9", resumed=False)
 
 
 class Live:
@@ -68,6 +74,7 @@ class Live:
             INFO,
             Target(target, OPENED),
             "192.0.2.9",
+            start=start(sessions, claims),
             power_state=power_state,
             expiry=expiry,
             looks_at_input=looks_at_input,
@@ -161,8 +168,9 @@ class TestEnds:
         browser, client = tcp_pair()
         vnc, target = tcp_pair()
         session = Session(
-            RECORDED, CLAIMS, INFO, Target(target, OPENED), "", power_state=lambda _: None, forget=lambda *_: None
-        )
+            RECORDED, CLAIMS, INFO, Target(target, OPENED), "",
+            start=start(sessions), power_state=lambda _: None, forget=lambda *_: None,
+        )  # fmt: skip
         session.end(4002, "ended early")
         relay = Relay(
             client, target, early=b"", opening=None, buffers=ReadBuffers(),
@@ -180,8 +188,9 @@ class TestEnds:
         one, other = tcp_pair()
         sessions.reserve()
         session = Session(
-            RECORDED, CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, forget=sessions.forget
-        )
+            RECORDED, CLAIMS, INFO, Target(one, OPENED), "",
+            start=start(sessions), power_state=lambda _: None, forget=sessions.forget,
+        )  # fmt: skip
         sessions.add(session)
         assert session._end_early == (4002, "ended early")
         session.ended(None)
@@ -292,8 +301,9 @@ class TestRecord:
         one, other = tcp_pair()
         sessions.reserve()
         session = Session(
-            RECORDED, CLAIMS, INFO, Target(one, OPENED), "", power_state=lambda _: None, forget=sessions.forget
-        )
+            RECORDED, CLAIMS, INFO, Target(one, OPENED), "",
+            start=start(sessions), power_state=lambda _: None, forget=sessions.forget,
+        )  # fmt: skip
         sessions.add(session)
         session.ended(None)
         assert log[-1]["reason"] == "The session did not start."

@@ -29,6 +29,13 @@ def world(tmp_path: Path) -> Iterator[World]:
     world.store.close()
 
 
+def begun(world: World, secret: str | None = None) -> Session:
+    """A session whose browser has its 101 and our greeting."""
+    session = world.admission.admit(world.request(secret=secret))
+    session.confirm()
+    return session
+
+
 def over(session: Session, ended: Ended | None = None) -> None:
     session.target.socket.close()
     session.ended(ended)
@@ -45,8 +52,10 @@ def token_id(world: World) -> str:
 
 
 class TestStart:
-    def test_it_is_on_record_before_the_browser_has_its_101(self, world: World) -> None:
+    def test_it_is_on_record_before_anything_of_the_instance_is_shown(self, world: World) -> None:
         session = world.admission.admit(world.request())
+        assert world.audited.lines() == []
+        session.confirm()
         (line,) = world.audited.lines()
         assert (line["event"], line["result"]) == ("session-started", "success")
         assert line["who"] == {"user": "max", "project": "p"}
@@ -55,28 +64,55 @@ class TestStart:
         assert line["details"] == {"mode": "full", "resumed": False, "shared": False}
         over(session)
 
-    def test_when_it_cannot_be_the_upgrade_is_refused_and_the_token_is_as_it_was(self, world: World) -> None:
+    def test_when_it_cannot_be_it_ends_at_once_and_the_token_is_as_it_was(self, world: World) -> None:
         world.audited.break_()
+        session = begun(world, secret="s")
+        code, sentence = session._end_early or (0, "")
+        assert code == CloseCode.INTERNAL_ERROR
+        assert "cannot record" in sentence
+        assert uses(world) == 0
+        assert world.table.listing() == []
+        over(session, Ended(code, sentence, "service"))
+        assert len(world.sessions) == 0
+
+    def test_as_long_as_that_lasts_upgrades_are_refused(self, world: World) -> None:
+        world.audited.break_()
+        over(begun(world))
         for _ in range(3):
             world.refused(AuditUnavailable, secret="s")
             assert uses(world) == 0
             assert world.table.listing() == []
         assert world.vnc.all_closed()
         world.audited.mend()
-        over(world.admission.admit(world.request(secret="s")))
+        over(begun(world, secret="s"))
         assert uses(world) == 1
 
+    def test_one_that_ended_for_that_has_its_start_and_its_end_on_record_later(self, world: World) -> None:
+        world.audited.break_()
+        session = begun(world)
+        over(session, Ended(*(session._end_early or (0, "")), "service"))
+        world.audited.mend()
+        world.audited.recorder.close()
+        (started,) = world.audited.lines("session-started")
+        (ended,) = world.audited.lines("session-ended")
+        assert started["session_id"] == ended["session_id"] == session.record.session_id
+        assert ended["reason"].startswith("1011 The service cannot record")
+
+    def test_one_whose_browser_left_before_its_101_has_both_too(self, world: World) -> None:
+        over(world.admission.admit(world.request()))
+        assert world.audited.events() == ["session-started", "session-ended"]
+
     def test_a_session_that_goes_on_says_so(self, world: World) -> None:
-        first = world.admission.admit(world.request(secret="s"))
+        first = begun(world, secret="s")
         over(first)
-        second = world.admission.admit(world.request(secret="s"))
+        second = begun(world, secret="s")
         over(second)
         started = world.audited.lines("session-started")
         assert [line["details"]["resumed"] for line in started] == [False, True]
         assert {line["session_id"] for line in started} == {first.record.session_id}
 
     def test_one_that_cannot_go_on_unrecorded_keeps_its_connection(self, world: World) -> None:
-        first = world.admission.admit(world.request(secret="s"))
+        first = begun(world, secret="s")
         world.audited.break_()
         with pytest.raises(AuditUnavailable):
             world.admission.admit(world.request(secret="s"))
@@ -96,7 +132,7 @@ class TestStart:
 
 class TestEnd:
     def test_it_has_code_reason_and_bytes(self, world: World) -> None:
-        session = world.admission.admit(world.request())
+        session = begun(world)
         over(session, Ended(CloseCode.ENDED_BY_ADMINISTRATOR, "An administrator ended this session.", "service"))
         line = world.audited.lines()[-1]
         assert line["event"] == "session-ended"
@@ -107,7 +143,7 @@ class TestEnd:
         }  # fmt: skip
 
     def test_it_is_recorded_once_the_log_works_again(self, world: World) -> None:
-        session = world.admission.admit(world.request())
+        session = begun(world)
         world.audited.break_()
         over(session)
         world.audited.mend()
@@ -115,7 +151,7 @@ class TestEnd:
         assert world.audited.events() == ["session-started", "recording-resumed", "session-ended"]
 
     def test_a_session_that_is_cut_off_is_on_record_too(self, world: World) -> None:
-        session = world.admission.admit(world.request())
+        session = begun(world)
         world.sessions.tell_cut_off()
         assert world.audited.events() == ["session-started", "session-ended"]
         over(session)
@@ -165,7 +201,7 @@ class TestRefusals:
 def test_of_many_that_use_a_token_at_once_one_is_started_and_the_others_are_refused(world: World) -> None:
     def attempt() -> Session | None:
         try:
-            return world.admission.admit(world.request())
+            return begun(world)
         except Exception:
             return None
 
