@@ -13,7 +13,7 @@ from bench.rows.base import Effort, Figure, Goal, Row, Sample
 from bench.stage import Stage
 
 COMPUTES, GUESTS = 50, 40
-WARM_UP = 2
+WARM_UP = 10
 """Sessions of a round that are not counted."""
 
 

@@ -24,12 +24,14 @@ import pytest
 import structlog
 from cryptography.hazmat.primitives import serialization
 from gevent import socket, ssl
+from gevent.event import Event
 from gevent.pool import Pool
 from gevent.server import StreamServer
 
 from porthole import config, log, server
 from porthole.proxy.ended import Ended
 from porthole.proxy.errors import OriginRefused
+from porthole.proxy.frames import Opcode
 from porthole.proxy.gate import UpgradeRequest
 from porthole.proxy.handler import REFUSAL, ConsoleHandler
 from porthole.proxy.relay import Relay
@@ -40,7 +42,7 @@ from porthole.server import http
 from porthole.server.http import ConsoleServer
 from porthole.server.worker import log_unhandled
 from tests.certificates import make_certificate
-from tests.unit.proxy.wire import client_frame
+from tests.unit.proxy.wire import client_frame, server_frames
 
 KEY = base64.b64encode(bytes(16)).decode()
 TOKEN = "the-secret-token"
@@ -51,16 +53,18 @@ OPENING = b"RFB 003.008\n\x01"
 class Console:
     """An admitted session whose VNC server has been opened and echoes."""
 
-    def __init__(self, connection: socket.socket, seen: list[Any]) -> None:
+    def __init__(self, connection: socket.socket, seen: list[Any], confirmed: Event) -> None:
         self.target = Target(connection, Opened(Version.V3_8, SecurityType.NONE))
         self.input = None
+        self.confirmed = confirmed
         self._seen = seen
 
     def started(self, relay: Relay) -> None:
         self._seen.append(relay)
 
     def confirm(self) -> None:
-        self._seen.append("confirmed")
+        self._seen.append("confirm")
+        self.confirmed.wait()
 
     def explain(self) -> tuple[int, str]:
         return 4000, "The instance was shut down."
@@ -90,6 +94,8 @@ class Service:
         self.server: Any = None
         self.seen: list[Any] = []
         self.admission_takes = 0.0
+        self.confirmed = Event()
+        self.confirmed.set()
         self._vnc = vnc
 
     def admit(self, request: UpgradeRequest) -> Console:
@@ -97,7 +103,7 @@ class Service:
         gevent.sleep(self.admission_takes)
         if request.token != TOKEN:
             raise OriginRefused
-        return Console(socket.create_connection(self._vnc), self.seen)
+        return Console(socket.create_connection(self._vnc), self.seen, self.confirmed)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         refusal = environ.get(REFUSAL)
@@ -296,12 +302,21 @@ class TestUpgrade:
         connection.close()
         settle(service, 1)
 
-    def test_the_session_is_confirmed_once_before_the_vnc_server_gets_anything(self, start: Start) -> None:
+    def test_our_greeting_comes_with_the_101_and_nothing_else_before_the_session_is_confirmed(
+        self, start: Start
+    ) -> None:
         service, address = start()
-        connection = connect(address, request())
-        assert b"101" in read_head(connection)
-        until(lambda: "confirmed" in service.seen)
-        assert [type(thing).__name__ for thing in service.seen] == ["Relay", "str"]
+        service.confirmed.clear()
+        connection = connect(address, request() + client_frame(Opcode.BINARY, OPENING))
+        assert b" 101 " in read_head(connection)
+        assert server_frames(connection.recv(14)) == [(Opcode.BINARY, OPENING[:12])]
+        until(lambda: "confirm" in service.seen)
+        connection.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        service.confirmed.set()
+        connection.settimeout(10)
+        assert connection.recv(4) == b"\x82\x06\1\1"
         connection.close()
         settle(service, 1)
 

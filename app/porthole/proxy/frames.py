@@ -62,6 +62,11 @@ def close_frame(code: int, reason: str) -> bytes:
     return header(Opcode.CLOSE, 2 + len(text)) + _U16.pack(code) + text
 
 
+def data_frame(data: bytes) -> bytes:
+    """A whole message of bytes."""
+    return header(Opcode.BINARY, len(data)) + data
+
+
 def control_frame(opcode: Opcode, payload: bytes) -> bytes:
     """A Ping or Pong frame with at most 125 bytes of payload (RFC 6455 5.5.2, 5.5.3)."""
     return header(opcode, len(payload)) + payload

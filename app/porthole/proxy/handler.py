@@ -33,8 +33,9 @@ from geventwebsocket.handler import WebSocketHandler
 
 from porthole.proxy import upgrade
 from porthole.proxy.connections import Connections
+from porthole.proxy.frames import data_frame
 from porthole.proxy.gate import Console, Gate
-from porthole.proxy.relay import Relay
+from porthole.proxy.relay import Relay, no_delay
 from porthole.proxy.rfb.browser import open_browser
 
 REFUSAL = "porthole.refusal"
@@ -246,7 +247,9 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
     def _run_console(self, console: Console) -> None:
         ended = None
         try:
-            self._shake_hands()
+            opening = open_browser(console.target.opened)
+            # Our greeting goes out with the 101: what else there is to do is done while the browser answers it.
+            self._shake_hands(data_frame(opening.outgoing()))
             early = self._early_bytes()
             self._forget_request()
             self.connections.leave()
@@ -254,7 +257,7 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
                 self.socket,
                 console.target.socket,
                 early=early,
-                opening=open_browser(console.target.opened),
+                opening=opening,
                 buffers=self.server.buffers,
                 ping_interval=self.server.ping_interval,
                 ping_timeout=self.server.ping_timeout,
@@ -269,11 +272,12 @@ class ConsoleHandler(WebSocketHandler):  # type: ignore[misc]
             console.target.socket.close()
             console.ended(ended)
 
-    def _shake_hands(self) -> None:
-        """Send gevent-websocket's 101."""
+    def _shake_hands(self, first: bytes) -> None:
+        """Send gevent-websocket's 101, and the first frame right behind it."""
+        no_delay(self.socket)
         self.application = Subprotocol(upgrade.SUBPROTOCOL if upgrade.offers_subprotocol(self.environ) else None)
         self.result = self.upgrade_websocket() or []
-        self.write(b"")
+        self.write(first)
         # The relay takes the connection. The library's object would send a Close frame when it is deleted.
         self.websocket.closed = True
         self.environ["wsgi.websocket"] = self.websocket = None

@@ -61,14 +61,14 @@ class Relay:
     :param client: the upgraded connection to the browser, plain or TLS
     :param target: the connection to the instance's VNC server, which awaits the browser's ClientInit; plain or TLS
     :param early: the few bytes that the client sent together with its upgrade request
-    :param opening: the opening with the browser, just begun; None when there is none
+    :param opening: the opening with the browser, just begun, its first words perhaps sent; None when there is none
     :param buffers: what the relays of a process share
     :param ping_interval: seconds of silence after which the browser is pinged
     :param ping_timeout: seconds to wait for any byte from it after that
     :param input_: what the browser's bytes go through once the opening is over; None when they are not looked at
     :param pipelines: whether updates are asked for ahead; only where ``input_`` is given
-    :param confirm: called, in the calling greenlet, when our greeting is out: nothing is read from either side before
-        it returns, and nothing at all when it has ended the session
+    :param confirm: called, in the calling greenlet, before anything is read from either side or sent to one; nothing
+        is when it has ended the session
     :param explain: asked, in the calling greenlet, why the VNC server closed the connection
     """
 
@@ -114,10 +114,9 @@ class Relay:
         try:
             for side in (self._client, self._target):
                 side.settimeout(0.0)
-                _no_delay(side)
+                no_delay(side)
             tick = min(self._ping_interval, self._ping_timeout) / 2
             self._watchers.every(tick, self._on_tick).start()
-            self._watchers.guarded(self._greet)()
             self._confirm()
             if self._ended is None:
                 self._watchers.guarded(self._begin)()
@@ -147,10 +146,6 @@ class Relay:
         self._end(Ended(code, reason, "service"))
 
     # -- the opening
-
-    def _greet(self) -> None:
-        if self._opening is not None and (data := self._opening.outgoing()):
-            self._to_client.put(data)
 
     def _begin(self) -> None:
         if self._opening is None:
@@ -298,6 +293,7 @@ def _unacknowledged(side: socket) -> int:
         return 0
 
 
-def _no_delay(side: socket) -> None:
+def no_delay(side: socket) -> None:
+    """Have small writes go out at once (tcp(7), TCP_NODELAY)."""
     if side.family in (stdlib_socket.AF_INET, stdlib_socket.AF_INET6):
         side.setsockopt(stdlib_socket.IPPROTO_TCP, stdlib_socket.TCP_NODELAY, 1)

@@ -19,7 +19,7 @@ from porthole.proxy.buffers import CHUNK, PIPE_SIZE, RECORD, TLS_CHUNK, Pipe, Re
 from porthole.proxy.direct import calls, pending
 from porthole.proxy.ended import End, Ended
 from porthole.proxy.errors import CloseCode
-from porthole.proxy.frames import MAX_SERVER_HEADER, Opcode, control_frame, header
+from porthole.proxy.frames import MAX_SERVER_HEADER, Opcode, control_frame, data_frame, header
 from porthole.proxy.watchers import READ, WRITE, Watchers
 
 BULK = 24 * 1024
@@ -81,7 +81,7 @@ class ToClient:
 
     def put(self, data: bytes) -> None:
         """Send bytes of RFB that are ours; only before :meth:`begin`."""
-        self._rest += header(_BINARY, len(data)) + data
+        self._rest += data_frame(data)
         self._on_writable()
 
     def pong(self, payload: bytes) -> None:

@@ -114,8 +114,6 @@ class Sessions:
         self._nobody.clear()
         self._metrics.sessions.inc()
         self._metrics.sessions_started.inc()
-        security = session.target.opened.security.name.lower()
-        log.info("session admitted", **_described(session), vnc_security=security)
 
     def forget(self, session: Session, ended: Ended | None) -> None:
         """A session is over; its place is free."""
@@ -135,7 +133,7 @@ class Sessions:
         self._metrics.relayed_bytes.labels("to_instance").inc(to_target)
         log.info(
             "session ended",
-            **_described(session),
+            **session.described,
             code=code,
             reason=ended.reason,
             by=ended.by,
@@ -207,14 +205,3 @@ def _untold(session: Session) -> Ended:
     if session.started_at is None:
         return Ended(CloseCode.INTERNAL_ERROR, "The session did not start.", "service")
     return Ended(CloseCode.GOING_AWAY, "The session was cut off.", "service")
-
-
-def _described(session: Session) -> dict[str, str]:
-    return {
-        "session_id": session.record.session_id,
-        "token_id": session.claims.token_id,
-        "instance": session.claims.instance_id,
-        "compute": session.info.instance.compute,
-        "user": session.claims.user_id,
-        "client": session.client,
-    }

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 import gevent
+import structlog
 
 from porthole.audit import AuditUnavailable
 from porthole.compute.errors import ComputeError
@@ -28,6 +29,8 @@ EXPLAIN_TIMEOUT = 5.0
 and libvirt answers nothing about a guest while it ends it."""
 
 _EXPLAIN_EVERY = 0.1
+
+log = structlog.get_logger("porthole.sessions")
 
 _REASONS = {
     None: "The instance was shut down or deleted.",
@@ -122,6 +125,18 @@ class Session:
         """Since the 101; 0 before it."""
         return 0.0 if self.started_at is None else time.monotonic() - self.started_at
 
+    @property
+    def described(self) -> dict[str, str]:
+        """What the log says of it, with field names."""
+        return {
+            "session_id": self.record.session_id,
+            "token_id": self.claims.token_id,
+            "instance": self.claims.instance_id,
+            "compute": self.info.instance.compute,
+            "user": self.claims.user_id,
+            "client": self.client,
+        }
+
     def take_traffic(self) -> Traffic:
         """What was relayed since the last time this was asked."""
         before, self._told = self._told, self.relayed
@@ -160,6 +175,7 @@ class Session:
 
         The browser has its 101 and our greeting by then, and nothing that is the instance's.
         """
+        log.info("session admitted", **self.described, vnc_security=self._target.opened.security.name.lower())
         try:
             self.start.must_be_told()
         except AuditUnavailable as error:

@@ -83,7 +83,8 @@ class Live:
         sessions.add(self.session)
         relay = Relay(
             client, target, early=b"", opening=None, buffers=ReadBuffers(),
-            ping_interval=60, ping_timeout=60, explain=self.session.explain, input_=self.session.input,
+            ping_interval=60, ping_timeout=60, explain=self.session.explain, confirm=self.session.confirm,
+            input_=self.session.input,
         )  # fmt: skip
         self.session.started(relay)
         self.dialogue = Dialogue(relay, browser, vnc)
