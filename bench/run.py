@@ -34,7 +34,9 @@ Say = Callable[[str], None]
 def measure(
     rows: Sequence[Row], peers: Sequence[Peer], stage: Stage, effort: Effort, failed: Mapping[str, str], say: Say
 ) -> dict[str, dict[str, Outcome]]:
-    """Measure all rows.
+    """Measure all rows, each without the relays of those before it, so that its figures are those of ``--only``.
+
+    A quick run has not the time to start them anew.
 
     :param failed: peers that could not be installed, and why
     :param say: is told what goes on
@@ -52,6 +54,8 @@ def measure(
                     if outcomes[name].failed:
                         say(f"  {name} FAILED: {outcomes[name].failed}")
         say(f"{row.name}: {time.monotonic() - began:.0f} s")
+        if not effort.quick:
+            stage.clear()
         results[row.name] = outcomes
     return results
 

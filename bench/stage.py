@@ -42,12 +42,18 @@ class Stage:
 
     def close(self) -> None:
         """End everything."""
+        self.clear()
+        self._guests.close()
+
+    def clear(self) -> None:
+        """End relays and sources: those that the next row wants are started anew."""
         for relay in self._relays.values():
             relay.stop()
+        self._relays.clear()
         for process, _ in self._sources.values():
             process.kill()
             process.wait()
-        self._guests.close()
+        self._sources.clear()
 
     def leg(
         self, *, tls: bool = False, vencrypt: bool = False, crowd: bool = False, recorded: bool = False,
@@ -77,7 +83,7 @@ class Stage:
             guest.send_signal(signal.SIGSTOP)
 
     def relay(self, peer: Peer, leg: Leg) -> Relay:
-        """The peer's relay, which stays until the end.
+        """The peer's relay, which stays until :meth:`clear`.
 
         :raises PeerFailed: it cannot stand there, or did not start
         """

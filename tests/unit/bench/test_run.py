@@ -41,6 +41,22 @@ def test_bytes_are_compared_before_the_first_round_only() -> None:
     assert sorted(row.verified) == ["go", "porthole"]
 
 
+@pytest.mark.parametrize(("quick", "cleared"), [(False, ["first", "second"]), (True, [])])
+def test_a_row_has_the_machine_without_the_relays_of_the_one_before(quick: bool, cleared: list[str]) -> None:
+    said: list[str] = []
+
+    class Noting(Stage):
+        def __init__(self) -> None:
+            self.after: list[str] = []
+
+        def clear(self) -> None:
+            self.after.append(said[-1].partition(":")[0])
+
+    stage = Noting()
+    run.measure([FakeRow("first"), FakeRow("second")], PEERS, stage, Effort(quick, 1), {}, said.append)
+    assert stage.after == cleared
+
+
 def test_a_row_that_needs_one_round_has_one() -> None:
     row = FakeRow()
     row.once = True
