@@ -52,7 +52,7 @@ def test_one_that_another_process_holds_is_waited_for(
         waited.append(seconds)
         somebody_else.communicate(b"x", timeout=30)
 
-    monkeypatch.setattr(locks.time, "sleep", let_go)
+    monkeypatch.setattr("provision.locks.time.sleep", let_go)
     with locks.held(lock, Progress()):
         assert len(waited) == 1
 
