@@ -104,8 +104,10 @@ class TestKeystone:
         token = keystone.token("ada", "alpha")
         password_file.write_text(keystone.passwords["porthole-of-the-reload"])
         configuration = with_keystone(keystone, password_file, "porthole-of-the-reload")
+        from_before = reloading.service.token()
         reloading.to(configuration, lambda: reloading.status(token) == 200)
         assert reloading.service.call("GET", "/v1/instances")[0] == 401, "the users of before are none any more"
+        assert not reloading.opens(from_before)
 
         keystone.call("PATCH", f"/users/{user}", {"user": {"password": "another"}})
         wait_until(lambda: reloading.status(token) == 503, PATIENCE)
