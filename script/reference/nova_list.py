@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 
-from nova.conf import console, consoleauth, vnc
+from nova.conf import opts
 
-GROUPS = (vnc, consoleauth, console)
+GROUPS = ("vnc", "consoleauth", "console")
 
 
 def options() -> dict[str, dict[str, object]]:
-    """The default of each option, by group and name."""
-    found: dict[str, dict[str, object]] = {}
-    for module in GROUPS:
-        for group, listed in module.list_opts().items():
-            found[group.name] = {option.dest: option.default for option in listed}
+    """The default of each option, by group and name, whichever of Nova's modules it is listed in."""
+    found: dict[str, dict[str, object]] = {name: {} for name in GROUPS}
+    for group, listed in opts.list_opts():
+        name = getattr(group, "name", group)
+        if name in found:
+            found[name] |= {option.dest: option.default for option in listed}
     return found
 
 

@@ -11,10 +11,13 @@ from tests.hosts.network import Network
 from tests.openstack import judge
 from tests.openstack.environment import OpenStackClient
 from tests.openstack.keystone import Keystone
+from tests.openstack.nova import Nova
 from tests.service import Appliance
 from tests.service.consoles import Process
 
 ClientOf = Callable[..., OpenStackClient]
+
+LOOPBACK = "127.0.0.1"
 
 
 @pytest.fixture
@@ -54,4 +57,21 @@ def keystone(network: Network, tmp_path_factory: pytest.TempPathFactory) -> Iter
         keystone.add_user("porthole", "service", "service")
         yield keystone
     finally:
+        keystone.stop()
+
+
+@pytest.fixture(scope="module")
+def local_nova(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nova]:
+    """A nova-api and its Keystone on the loopback interface, for tests without compute hosts."""
+    folder = tmp_path_factory.mktemp("local-nova")
+    keystone = Keystone(folder / "keystone", LOOPBACK)
+    keystone.start()
+    nova = None
+    try:
+        nova = Nova(folder / "nova", LOOPBACK, keystone, f"http://{LOOPBACK}:6080/vnc_auto.html")
+        nova.start()
+        yield nova
+    finally:
+        if nova is not None:
+            nova.close()
         keystone.stop()

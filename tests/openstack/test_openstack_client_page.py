@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from tests.hosts import ComputeHost
+from tests.openstack.conftest import ClientOf
 from tests.openstack.environment import TIMEOUT, VENV, environment, program
 from tests.service import Appliance
 from tests.service.appliance import token_of
@@ -82,3 +83,32 @@ def test_the_page(appliance: Appliance, hosts: Hosts, home: Path) -> None:
     (program_of_the_page,) = blocks("python")
     printed = run(home, f"python -P - <<'END'\n{program_of_the_page}END\n")
     assert printed.startswith(f"{appliance.url}/vnc_auto.html?path=%3Ftoken%3D")
+
+
+def troubles() -> list[str]:
+    """What the client says by the page's last table, with ``…`` for anything."""
+    table = PAGE.read_text().partition("\n## When it does not work\n")[2].partition("\n## ")[0]
+    return re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+
+
+def test_what_the_client_says_when_it_does_not_work(appliance: Appliance, hosts: Hosts, client_of: ClientOf) -> None:
+    hosts[0].start_guest("web-1")
+    hosts[0].start_guest("off", persistent=True).domain.destroy()
+    member, reader = client_of(appliance, "max"), client_of(appliance, "rea")
+    console = ("console", "url", "show", "--novnc")
+    said = [
+        member.refusal("server", "show", "nothing"),
+        client_of(appliance, "max", password="wrong").refusal("server", "list"),
+        reader.refusal(*console, "web-1"),
+        member.refusal(*console, "off"),
+    ]
+    clouds_yaml = member.home / "clouds.yaml"
+    clouds_yaml.write_text(clouds_yaml.read_text().replace(f":{appliance.port}/", ":9/"))
+    said.append(member.refusal("server", "list"))
+    newer = reader.run("server", "list", more={"OS_COMPUTE_API_VERSION": "2.105"})
+    said.append(newer.stderr)
+
+    assert newer.returncode != 0
+    patterns = [".*".join(re.escape(words.strip()) for words in trouble.split("…")) for trouble in troubles()]
+    assert len(patterns) == len(said)
+    assert [said[row] for row, pattern in enumerate(patterns) if not re.search(pattern, said[row])] == []

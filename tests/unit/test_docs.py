@@ -55,6 +55,15 @@ def test_the_index_names_every_page() -> None:
     assert [str(page.relative_to(DOCS)) for page in PAGES[1:] if page != INDEX and page not in named] == []
 
 
+def test_both_indexes_name_every_role() -> None:
+    roles = {path.parents[1] for path in (CHECKOUT / "roles").glob("*/meta/argument_specs.yml")}
+    named = {(DOCS / link).resolve().parent for link in links(INDEX) if link.startswith("../roles/")}
+    (line,) = re.findall(r"^roles/ +(.*)$", (CHECKOUT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
+
+    assert named == roles
+    assert set(line.split(", ")) == {role.name for role in roles}
+
+
 def test_decisions_are_numbered_without_gaps() -> None:
     numbers = [int(page.name[:4]) for page in sorted((DOCS / "decisions").glob("*.md"))]
 

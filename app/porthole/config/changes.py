@@ -51,6 +51,8 @@ def kept(old: Settings, new: Settings) -> tuple[Settings, list[str]]:
 def contents(settings: Settings) -> dict[Path, str]:
     """What is in the files that are read at the start only: their SHA-256; empty for one that cannot be read."""
     paths = [getattr(settings, name) for name in _READ_AT_START]
+    if settings.keystone is not None:
+        paths.append(settings.keystone.cafile)
     return {path: _digest(path) for path in paths if path is not None}
 
 

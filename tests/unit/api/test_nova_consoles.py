@@ -71,6 +71,16 @@ def test_each_way_is_unknown_at_the_others_versions(api: Api) -> None:
         assert _fault(_create(api, VNC, version))[:2] == (404, "itemNotFound")
 
 
+def test_a_body_that_cannot_be_read_comes_before_the_version(api: Api) -> None:
+    path = f"/v2.1/servers/{WEB.id}/remote-consoles"
+    headers = nova("bob", "2.5")
+    cut_off = api.client.post(path, data=b"{", content_type="application/json", headers=headers)
+    xml = api.client.post(path, data=b"<console/>", content_type="application/xml", headers=headers)
+
+    assert _fault(cut_off) == (400, "badRequest", "Malformed request body")
+    assert _fault(xml)[:2] == (415, "badMediaType")
+
+
 def test_every_console_has_a_token_of_its_own(api: Api) -> None:
     urls = {_create(api, VNC).get_json()["remote_console"]["url"] for _ in range(5)}
 
@@ -232,13 +242,22 @@ class TestOtherTypes:
 
     @pytest.mark.parametrize(
         ("action", "console_type"),
-        [("os-getVNCConsole", "xvpvnc"), ("os-getSPICEConsole", "spice-html5"), ("os-getSerialConsole", "serial"),
-         ("os-getRDPConsole", "rdp-html5")],
-    )  # fmt: skip
+        [("os-getVNCConsole", "xvpvnc"), ("os-getSPICEConsole", "spice-html5"), ("os-getSerialConsole", "serial")],
+    )
     def test_the_old_actions_too(self, api: Api, action: str, console_type: str) -> None:
         response = _action(api, {action: {"type": console_type}})
 
         assert _fault(response)[2].startswith(f"Unavailable console type {console_type}.")
+
+    @pytest.mark.parametrize("body", [{"type": "rdp-html5"}, {}, None])
+    def test_the_action_that_nova_has_removed_is_wrong_with_any_body_and_for_any_instance(
+        self, api: Api, body: Any
+    ) -> None:
+        for server in (WEB.id, NO_ONE):
+            status, name, message = _fault(_action(api, {"os-getRDPConsole": body}, server=server))
+            assert (status, name) == (400, "badRequest")
+            assert "os-getVNCConsole" in message
+        assert _fault(_action(api, {"os-getRDPConsole": body}, "2.6"))[0] == 404
 
     def test_an_instance_that_does_not_exist_comes_first(self, api: Api) -> None:
         body = {"remote_console": {"protocol": "serial", "type": "serial"}}

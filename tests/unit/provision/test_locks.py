@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -52,7 +54,8 @@ def test_one_that_another_process_holds_is_waited_for(
         waited.append(seconds)
         somebody_else.communicate(b"x", timeout=30)
 
-    monkeypatch.setattr("time.sleep", let_go)
+    # Not time.sleep itself, by which subprocess waits too.
+    monkeypatch.setattr(locks, "time", SimpleNamespace(monotonic=time.monotonic, sleep=let_go))
     with locks.held(lock, Progress()):
         assert len(waited) == 1
 

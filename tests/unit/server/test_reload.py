@@ -153,13 +153,15 @@ class TestTakingOver:
         master.reloads.go_on()
         assert master.reloads.serving is new
 
-    def test_files_that_are_read_at_the_start_count_as_well(self, tmp_path: Path) -> None:
-        keys = tmp_path / "keys"
-        keys.write_text("one")
-        master = Master(made_up(token_key_file=keys))
+    @pytest.mark.parametrize("option", ["token_key_file", "vencrypt_ca_certs", "nova_cafile", "keystone.cafile"])
+    def test_files_that_are_read_at_the_start_count_as_well(self, tmp_path: Path, option: str) -> None:
+        file = tmp_path / "file"
+        file.write_text("one")
+        group, _, name = option.rpartition(".")
+        master = Master(made_up(**({group: SimpleNamespace(**{name: file})} if group else {name: file})))
         master.reloads.wanted()
         assert master.reloads.starting is None
-        keys.write_text("another")
+        file.write_text("another")
         master.reloads.wanted()
         assert master.reloads.starting is not None
 

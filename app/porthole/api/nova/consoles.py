@@ -21,6 +21,9 @@ from porthole.auth.policy import Action
 from porthole.compute.errors import ConsoleTypeUnavailable
 
 VNC_ACTION = "os-getVNCConsole"
+RDP_ACTION = "os-getRDPConsole"
+"""Nova 29 has removed it: there is the action, and whatever it is given is wrong."""
+
 VNC = "vnc"
 _ONLY_VNC = "This service has VNC consoles: protocol vnc, type novnc."
 _SHOWN = 80
@@ -30,10 +33,14 @@ def action(services: Services, server_id: str) -> Response:
     """``POST /servers/{id}/action``; of Nova's actions only those for consoles exist here."""
     name, body = _action_of(read_body())
     schema = schemas.ACTIONS.get(name)
-    if schema is None:
+    if schema is None and name != RDP_ACTION:
         raise RequestError(400, f"There is no such action: {name[:_SHOWN]}")
     if microversion.at_least(6):
         raise RequestError(404)
+    if schema is None:
+        raise RequestError(
+            400, "Nova has no consoles of RDP any more. This service has VNC consoles: os-getVNCConsole."
+        )
     asked = validate(schema, body)[name]
     opened = _open(services, server_id, available=name == VNC_ACTION, console_type=asked["type"])
     return jsonify(console={"type": asked["type"], "url": opened.url})
@@ -41,9 +48,11 @@ def action(services: Services, server_id: str) -> Response:
 
 def create(services: Services, server_id: str) -> Response:
     """``POST /servers/{id}/remote-consoles``."""
+    # Nova reads the body before it looks which version has this call.
+    body = read_body()
     if not microversion.at_least(6):
         raise RequestError(404)
-    asked = validate(schemas.create(g.microversion.minor), read_body())["remote_console"]
+    asked = validate(schemas.create(g.microversion.minor), body)["remote_console"]
     protocol, console_type = asked["protocol"], asked["type"]
     opened = _open(services, server_id, available=protocol == VNC, console_type=console_type)
     return jsonify(remote_console={"protocol": protocol, "type": console_type, "url": opened.url})

@@ -52,9 +52,9 @@ def in_order(
     :raises RequestError: 400, a direction is another, or there are more of them than keys
     """
     if any(direction not in ("asc", "desc") for direction in directions):
-        raise RequestError(400, "Unknown sort direction, must be 'desc' or 'asc'")
+        raise RequestError(400, "Invalid input received: Unknown sort direction, must be 'desc' or 'asc'")
     if keys and len(directions) > len(keys):
-        raise RequestError(400, "Sort direction size exceeds sort key size")
+        raise RequestError(400, "Invalid input received: Sort direction size exceeds sort key size")
     ordered = list(entries)
     default = directions[0] if directions else "desc"
     ways: dict[str, str] = {}

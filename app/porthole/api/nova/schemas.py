@@ -42,7 +42,6 @@ def _remote_console(protocols: list[str], types: list[str]) -> Schema:
 ACTIONS: dict[str, Schema] = {
     "os-getVNCConsole": _action("os-getVNCConsole", ["novnc", "xvpvnc"]),
     "os-getSPICEConsole": _action("os-getSPICEConsole", ["spice-html5"]),
-    "os-getRDPConsole": _action("os-getRDPConsole", ["rdp-html5"]),
     "os-getSerialConsole": _action("os-getSerialConsole", ["serial"]),
 }
 """The console actions of 2.1 to 2.5."""
