@@ -250,6 +250,38 @@ class TestElsewhere:
         assert (info.host, info.port, info.access_path) == ("127.0.0.8", 5900, "/c")
         assert (info.security.server_name, info.instance.state) == ("far.test", PowerState.RUNNING)
 
+    @pytest.mark.parametrize("error", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM])
+    def test_not_while_nobody_can_say_where_a_configured_compute_is(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch, error: int
+    ) -> None:
+        _resolve(monkeypatch, {"far.test": "127.0.0.8"}, error)
+        for host in ("127.0.0.8", "far.test"):
+            with pytest.raises(TargetUnreachable) as refused:
+                world.tokens.elsewhere(NovaConsole(ID, host, 5900))
+            assert "compute-1.test, which is configured, cannot be looked up" in refused.value.why
+        with pytest.raises(InstanceNotFound):
+            world.tokens.elsewhere(NovaConsole(ID, "10.0.0.5", 5900))
+
+    @pytest.mark.parametrize("error", [socket.EAI_NONAME, socket.EAI_NODATA])
+    def test_a_configured_name_that_nothing_has_is_at_no_address(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch, error: int
+    ) -> None:
+        _resolve(monkeypatch, {}, error)
+        assert world.tokens.elsewhere(NovaConsole(ID, "127.0.0.8", 5900)).host == "127.0.0.8"
+
+    def test_for_an_address_that_is_not_allowed_no_other_name_is_looked_up(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _resolve(monkeypatch, {}, socket.EAI_AGAIN)
+        with pytest.raises(ComputeNotAllowed):
+            world.tokens.elsewhere(NovaConsole(ID, "10.1.2.3", 5900))
+
+    @pytest.mark.parametrize("host", ["fe80::5", "fe80::5%eth1", "2001:db8::7%1"])
+    def test_nor_at_one_that_is_written_with_another_zone(self, world: NovaWorld, host: str) -> None:
+        world.instances.configured = frozenset({"fe80::5%eth0", "2001:db8::7"})
+        with pytest.raises(InstanceNotFound):
+            world.tokens.elsewhere(NovaConsole(ID, host, 5900))
+
     @pytest.mark.parametrize("host", ["10.1.2.3", "::1", "::ffff:10.1.2.3", "0.0.0.0"])
     def test_only_in_the_allowed_networks(self, world: NovaWorld, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
         _resolve(monkeypatch, {})
@@ -262,6 +294,12 @@ class TestElsewhere:
         _resolve(monkeypatch, {})
         with pytest.raises(TargetUnreachable):
             world.tokens.elsewhere(NovaConsole(ID, "nothing.test", 5900))
+
+    @pytest.mark.parametrize("host", ["..", "compute..test", "c" * 64])
+    def test_what_is_no_name_is_looked_up_in_vain(self, world: NovaWorld, host: str) -> None:
+        """By the real look-up, which encodes a name first."""
+        with pytest.raises(TargetUnreachable):
+            world.tokens.elsewhere(NovaConsole(ID, host, 5900))
 
 
 class TestNotes:
@@ -280,10 +318,12 @@ class TestNotes:
         world.open().ended(None)
 
 
-def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:
+def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, str], error: int = socket.EAI_NONAME) -> None:
+    """These names have addresses; any other look-up ends with this error."""
+
     def getaddrinfo(host: str, _port: object, **_options: object) -> list[object]:
         if host.lower() not in names:
-            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+            raise socket.gaierror(error, "no such name")
         return [(2, 1, 6, "", (names[host.lower()], 0))]
 
     monkeypatch.setattr("porthole.sessions.nova.socket.getaddrinfo", getaddrinfo)
