@@ -25,6 +25,7 @@ from porthole.config.settings import Network
 from porthole.consoleauth.errors import TokenInvalid
 from porthole.consoleauth.nova import NovaConsole, claims_of
 from porthole.consoleauth.tokens import Claims
+from porthole.proxy.connections import source
 from porthole.proxy.errors import TargetUnreachable
 from porthole.proxy.rfb.policy import SecurityPolicy
 
@@ -42,9 +43,10 @@ log = structlog.get_logger("porthole.sessions")
 class Nova(Protocol):
     """Who is asked about tokens (:class:`porthole.consoleauth.nova_api.NovaApi`)."""
 
-    def show(self, token: str) -> NovaConsole:
+    def show(self, token: str, client: str) -> NovaConsole:
         """What a token opens at this moment.
 
+        :param client: because of whom it is asked
         :raises TokenError, AuthorityUnavailable: nothing, or it cannot be said
         """
 
@@ -101,12 +103,13 @@ class NovaTokens:
         self._networks = networks
         self._auth_schemes = auth_schemes
 
-    def ask(self, token: str) -> NovaConsole:
+    def ask(self, token: str, client: str) -> NovaConsole:
         """What Nova says of a token at this moment.
 
+        :param client: the browser's address
         :raises TokenError, AuthorityUnavailable: it opens nothing, or Nova cannot be asked
         """
-        return self._nova.show(token)
+        return self._nova.show(token, source(client))
 
     def claims(self, token: str, console: NovaConsole) -> Claims:
         """What the token says in our terms, and note that.

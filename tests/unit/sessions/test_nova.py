@@ -35,9 +35,11 @@ class Nova:
         self.console = NovaConsole(ID, "127.0.0.1", port)
         self.error: Exception | None = None
         self.asked = 0
+        self.clients: list[str] = []
 
-    def show(self, token: str) -> NovaConsole:
+    def show(self, token: str, client: str) -> NovaConsole:
         assert token == TOKEN
+        self.clients.append(client)
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -131,6 +133,13 @@ class TestConnect:
         world.open().ended(None)
         assert world.nova.asked == 2
 
+    def test_nova_is_asked_because_of_the_browsers_address_every_time(self, world: NovaWorld) -> None:
+        """All addresses of one network of IPv6 are somebody's together."""
+        world.instances.gone = True
+        world.open().ended(None)
+        world.admission.describe(TOKEN, None, "2001:db8::9")
+        assert world.nova.clients == ["192.0.2.9", "192.0.2.9", "2001:db8::/64"]
+
     def test_ours_are_used_once_beside_it(self, world: NovaWorld) -> None:
         session = world.admission.admit(world.request())
         session.target.socket.close()
@@ -212,7 +221,7 @@ class TestElsewhere:
         world.instances.gone = True
         first = world.nova.console
         answers = iter([first, replace(first, port=first.port % 65535 + 1)])
-        world.nova.show = lambda token: next(answers)  # type: ignore[method-assign]
+        world.nova.show = lambda token, client: next(answers)  # type: ignore[method-assign]
         world.refused(TargetUnreachable, token=TOKEN)
         assert world.vnc.all_closed()
 
