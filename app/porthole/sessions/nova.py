@@ -157,6 +157,7 @@ class NovaTokens:
             domain_id=0,
             security=SecurityPolicy(self._auth_schemes, console.host),
             access_path=console.internal_access_path,
+            is_known=False,
         )
 
     def _project(self, instance_id: str) -> str:

@@ -151,6 +151,7 @@ class TestConnect:
         world.nova.console = replace(world.nova.console, host="192.0.2.77")
         session = world.open()
         assert (session.info.host, session.info.port) == ("127.0.0.1", world.vnc.port)
+        assert session.info.is_known
 
     def test_a_port_that_is_not_the_screens_is_refused(self, world: NovaWorld) -> None:
         world.nova.console = replace(world.nova.console, port=world.vnc.port % 65535 + 1)
@@ -216,6 +217,7 @@ class TestElsewhere:
         assert (session.info.host, session.info.port) == ("127.0.0.1", world.vnc.port)
         assert (session.claims.project_id, session.info.security.server_name) == ("", "127.0.0.1")
         assert world.nova.asked == 2  # before the connection, and after it
+        assert not session.info.is_known
 
     def test_nova_has_to_say_the_same_when_the_connection_stands(self, world: NovaWorld) -> None:
         world.instances.gone = True
