@@ -37,7 +37,10 @@ class Front:
         with client, contextlib.suppress(OSError):
             head = b""
             while not head.endswith(b"\r\n\r\n"):
-                head += client.recv(1)
+                byte = client.recv(1)
+                if not byte:
+                    return  # it went before it had asked
+                head += byte
             self.asked.append(head.split(b"\r\n")[0].decode())
             if not self.answer.endswith(b"\r\n\r\n") or b" 200 " not in self.answer:
                 client.sendall(self.answer)

@@ -29,6 +29,17 @@ novncproxy_base_url = http://10.0.0.1:6080/vnc_lite.html
 virt_type = kvm"""
 """Without a newline at its end, which has to stay so."""
 
+SYSTEMCTL = """\
+#!/bin/sh
+case "$*" in
+  *"-p ExecStart"*) echo "ExecStart={{ path=nova-compute ; argv[]={words} ; ignore_errors=no ; pid=0 }}" ;;
+  *"-p LoadState"*) echo loaded ;;
+  *show*) printf 'LoadState=loaded\\nActiveState=active\\n' ;;
+  *) echo "$@" >>{restarts} ;;
+esac
+"""
+"""Tells of units that run, and notes what is done to them."""
+
 SECOND = "[vnc]\nnovncproxy_base_url=http://10.0.0.2:6080/vnc_lite.html\n"
 
 
@@ -40,13 +51,33 @@ class Compute:
         self.main, self.second = folder / "nova.conf", folder / "nova-compute.conf"
         self.main.write_text(MAIN)
         self.second.write_text("[DEFAULT]\ncompute_driver=libvirt.LibvirtDriver\n")
+        self.named = [str(self.main), str(self.second)]
+        self.restarts = folder / "restarts"
+
+    def has_units(self) -> None:
+        """From now on nova-compute and nova-novncproxy are units that run, by the word of a stand-in for systemctl."""
+        programs = self.folder / "bin"
+        programs.mkdir()
+        started = programs / "nova-compute"
+        started.write_text(f"#!{program('python')}\n")
+        words = " ".join([str(started), *(f"--config-file {path}" for path in self.named)])
+        systemctl = programs / "systemctl"
+        systemctl.write_text(SYSTEMCTL.format(words=words, restarts=self.restarts))
+        systemctl.chmod(0o755)
+        self.named = []
+
+    def restarted(self) -> set[str]:
+        """The units that were restarted since the last time this was asked."""
+        text = self.restarts.read_text() if self.restarts.exists() else ""
+        self.restarts.unlink(missing_ok=True)
+        return {line.split()[-1] for line in text.splitlines()}
 
     def play(self, state: str = "present", *arguments: str, check: bool = True, **more: Any) -> Any:
         """Run the role; the play's figures of this host, and what was said."""
         variables = {
             "nova_console_state": state,
             "nova_console_base_url": URL,
-            "nova_console_config_files": [str(self.main), str(self.second)],
+            "nova_console_config_files": self.named,
             "nova_console_python": program("python"),
             "nova_console_state_file": str(self.folder / "state.json"),
             "ansible_python_interpreter": sys.executable,
@@ -57,6 +88,7 @@ class Compute:
         environment = {
             **os.environ, "ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_LOCAL_TEMP": str(self.folder / "tmp"),
+            "PATH": os.pathsep.join([str(self.folder / "bin"), os.environ.get("PATH", os.defpath)]),
         }  # fmt: skip
         done = subprocess.run(
             [
@@ -135,6 +167,24 @@ def test_what_somebody_else_has_set_since_stays_and_is_told(compute: Compute) ->
     compute.main.write_text(compute.main.read_text().replace(URL, "https://by-hand.example.org/vnc_auto.html"))
     compute.play("absent")
     assert compute.reads()["url"] == "https://by-hand.example.org/vnc_auto.html"
+
+
+def test_nova_novncproxy_is_restarted_when_its_own_option_has_changed_and_only_then(compute: Compute) -> None:
+    compute.has_units()
+    proxies = {"nova-novncproxy.service", "openstack-nova-novncproxy.service"}
+    moved = {"nova_console_base_url": "https://other.example.org/vnc_auto.html"}
+    origins = {"nova_console_allowed_origins": ["dashboard.example.org"]}
+    for state, variables, expected in (
+        ("present", {}, {"nova-compute.service"}),
+        ("present", origins, {"nova-compute.service", *proxies}),
+        ("present", origins, set()),
+        ("present", origins | moved, {"nova-compute.service"}),
+        ("present", moved, {"nova-compute.service", *proxies}),  # the option is brought back
+        ("present", origins | moved, {"nova-compute.service", *proxies}),
+        ("absent", {}, {"nova-compute.service", *proxies}),
+    ):
+        compute.play(state, **variables)
+        assert compute.restarted() == expected, (state, variables)
 
 
 @pytest.mark.parametrize("url", ["", "consoles.example.org", f"{URL}?path=x", "https://a b/vnc_auto.html"])

@@ -160,7 +160,7 @@ class TestNovasUrl:
     def test_opens_any_number_of_sessions_until_it_expires_and_they_go_on(
         self, both: Appliance, nova: Nova, hosts: Hosts, guest: Any
     ) -> None:
-        token = nova.authorize(guest.uuid, hosts[0].ip, guest.port, ttl=8)
+        token = nova.authorize(guest.uuid, hosts[0].ip, guest.port, ttl=30)
         until = token["expires"]
         with closing(opened(both, token["token"])) as first, closing(opened(both, token["token"])):
             time.sleep(max(0.0, until - time.time()) + 1.5)
@@ -246,9 +246,12 @@ class TestElsewhere:
         assert refusal(nowhere, token) == (403, "compute-not-allowed")
         assert hosts[1].ip in nowhere.log_lines("compute not allowed")[0]["why"]
         allowed = start((hosts[0],), nova={"compute_networks": f"{hosts[1].ip}/32"})
-        with closing(opened(allowed, token)):
+        with closing(opened(allowed, token)) as console:
             (session,) = allowed.call("GET", "/v1/sessions", "ann").json()["sessions"]
             assert (session["instance_id"], session["project_id"]) == (guest.uuid, "")
+            guest.destroy()  # which nobody can tell from a VNC server that closed for itself
+            closed = console.wait_for_close()
+            assert (closed.code, closed.reason) == (4003, "The instance's screen was disconnected by its host.")
         # The compute that is configured is asked, and nobody connects to a port there on Nova's word.
         known = hosts[0].start_guest("near-1")
         gone = nova.authorize(str(uuid.uuid4()), hosts[0].ip, known.port)["token"]
@@ -261,17 +264,17 @@ class TestElsewhere:
     ) -> None:
         guest = hosts[1].start_guest("far-2")
         front = network.private.gateway
-        allowed = start((hosts[0],), nova={"compute_networks": f"{front}/32"}, proxy={"connect_timeout": 2})
+        allowed = start((hosts[0],), nova={"compute_networks": f"{front}/32"}, proxy={"connect_timeout": 10})
         with connect_front(front, (hosts[1].ip, guest.port)) as server:
             right = nova.authorize(guest.uuid, front, server.port, internal_access_path="/console/7")["token"]
             opened(allowed, right).close()
-            assert server.asked == ["CONNECT /console/7 HTTP/1.1"]
+            assert set(server.asked) == {"CONNECT /console/7 HTTP/1.1"}
             server.answer = b"HTTP/1.1 404 Not Found\r\n\r\n"
             assert refused_at_connect(allowed, right) == 503
             server.answer = b"HTTP/1.1 200 OK\r\nX: y"  # and nothing more: Nova's proxy would hang
             began = time.monotonic()
             assert refused_at_connect(allowed, right) == 503
-            assert time.monotonic() - began < 20
+            assert time.monotonic() - began < 60
         why = [line["why"] for line in allowed.log_lines("VNC server unreachable")]
         assert any("answered CONNECT with 404" in line for line in why), why
         assert any("answer to CONNECT" in line for line in why[-1:]), why

@@ -111,6 +111,7 @@ class ConnectInfo:
     :ivar password: its VNC password, when that was asked for and libvirt tells one
     :ivar access_path: what has to be asked for by CONNECT at the port before the VNC server speaks (Nova's
         ``internal_access_path``); empty for nothing, as always by libvirt
+    :ivar is_known: whether libvirt said all that, and can be asked again; not when it is Nova's word alone
     """
 
     instance: Instance
@@ -121,6 +122,7 @@ class ConnectInfo:
     path: str = ""
     password: VncPassword | None = None
     access_path: str = ""
+    is_known: bool = True
 
     @property
     def address(self) -> Address:

@@ -26,6 +26,7 @@ _TOKEN = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 _INSTANCE = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z", re.IGNORECASE)
 _HOST = re.compile(r"[0-9A-Za-z._:%-]{1,255}\Z")
 _ACCESS_PATH = re.compile(r"[!-~]{1,2048}\Z")
+_PORT = re.compile(r"[0-9]{1,5}\Z")
 _MAX_PORT = 65535
 
 
@@ -74,7 +75,7 @@ def read_console(answer: Any) -> NovaConsole:
     if "tls_port" in console or port is None:
         # Only those of type spice-direct have it (microversion 2.99), and one of these may have nothing else.
         raise TokenOfAnotherConsole
-    if isinstance(port, str) and port.isascii() and port.isdigit():
+    if isinstance(port, str) and _PORT.match(port):
         port = int(port)
     if isinstance(port, bool) or not isinstance(port, int) or not 0 < port <= _MAX_PORT:
         raise BadAnswer("the port in its answer is none")

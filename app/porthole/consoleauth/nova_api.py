@@ -9,7 +9,10 @@ it expires, and signs in anew when Nova does not take it any more.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -30,6 +33,12 @@ AT_ONCE = 16
 
 MAX_WAITING = 200
 """Questions that wait for their turn; one more is refused."""
+
+OF_ONE_CLIENT = 8
+"""Questions under way or waiting because of one client's address; one more is refused, and the others have the rest."""
+
+OLD_FOR = 300.0
+"""Seconds for which a Nova that had the oldest alone is asked for that at once; after them it may be a newer one."""
 
 MAX_ANSWER = 64 * 1024
 """Bytes of an answer; Nova's have some 200."""
@@ -71,9 +80,10 @@ class NovaApi:
     """Asks nova-api. Belongs to the thread whose gevent hub it is used on.
 
     :param credentials: those of a user who may show tokens (Nova's rule ``os_compute_api:os-console-auth-tokens``)
+    :param clock: seconds; tests set it
     """
 
-    def __init__(self, credentials: NovaCredentials) -> None:
+    def __init__(self, credentials: NovaCredentials, clock: Callable[[], float] = time.monotonic) -> None:
         auth = Password(
             auth_url=credentials.auth_url,
             username=credentials.username,
@@ -97,44 +107,59 @@ class NovaApi:
             endpoint_override=credentials.endpoint_override,
         )
         self._timeout = credentials.timeout
-        self._microversion = NEWEST
+        self._clock = clock
+        self._old_until = 0.0
         self._turns = BoundedSemaphore(AT_ONCE)
-        self._waiting = 0
+        self._waiting: Counter[str] = Counter()
 
-    def show(self, token: str) -> NovaConsole:
+    def show(self, token: str, client: str) -> NovaConsole:
         """What a token opens at this moment.
 
         :param token: of the form of Nova's
+        :param client: who came with it: one client alone has a bound of its own
         :raises TokenInvalid: Nova does not know it: it never was, has expired, or its instance was deleted or moved
         :raises TokenOfAnotherConsole: it is for a console that is not VNC
         :raises AuthorityUnavailable: Nova cannot be asked, or does not answer as Nova does
         """
-        if self._waiting >= AT_ONCE + MAX_WAITING:
-            raise AuthorityUnavailable(f"{self._waiting} questions wait for Nova already")
-        self._waiting += 1
         try:
-            with gevent.Timeout(self._timeout, _OutOfTime), self._turns:
+            with self._counted(client), gevent.Timeout(self._timeout, _OutOfTime), self._turns:
                 status, body = self._ask(token)
         except _OutOfTime:
             raise AuthorityUnavailable(f"no answer within {self._timeout:g} s") from None
         except (ClientException, OSError) as error:  # those of requests are of the latter
             raise AuthorityUnavailable(str(error).replace(token, "***")) from None
-        finally:
-            self._waiting -= 1
+        except (ValueError, RecursionError) as error:
+            # Of a host that is none, which urllib3 encodes; of an answer of Keystone's that json does not read.
+            raise AuthorityUnavailable(f"it is not answered as by Nova: {error}".replace(token, "***")) from None
         return _console(status, body)
 
-    def _ask(self, token: str) -> tuple[int, bytes]:
-        status, body = self._get(token)
-        if status == HTTPStatus.NOT_ACCEPTABLE and self._microversion != OLDEST:
-            self._microversion = OLDEST
-            status, body = self._get(token)
-        return status, body
+    @contextmanager
+    def _counted(self, client: str) -> Iterator[None]:
+        if self._waiting.total() >= AT_ONCE + MAX_WAITING:
+            raise AuthorityUnavailable(f"{self._waiting.total()} questions wait for Nova already")
+        if self._waiting[client] >= OF_ONE_CLIENT:
+            raise AuthorityUnavailable(f"{OF_ONE_CLIENT} questions of {client} wait for Nova already")
+        self._waiting[client] += 1
+        try:
+            yield
+        finally:
+            self._waiting[client] -= 1
+            if not self._waiting[client]:
+                del self._waiting[client]
 
-    def _get(self, token: str) -> tuple[int, bytes]:
+    def _ask(self, token: str) -> tuple[int, bytes]:
+        if self._clock() >= self._old_until:
+            status, body = self._get(token, NEWEST)
+            if status != HTTPStatus.NOT_ACCEPTABLE:
+                return status, body
+            self._old_until = self._clock() + OLD_FOR
+        return self._get(token, OLDEST)
+
+    def _get(self, token: str, microversion: str) -> tuple[int, bytes]:
         # Without a log: its lines have the address, and that has the token.
         response = self._adapter.get(
             f"/os-console-auth-tokens/{token}",
-            microversion=self._microversion,
+            microversion=microversion,
             headers={"Accept": "application/json"},
             raise_exc=False,
             log=False,
@@ -173,6 +198,6 @@ def _console(status: int, body: bytes) -> NovaConsole:
 def _json(body: bytes) -> Mapping[str, Any]:
     try:
         answer = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):  # the latter of one that is nested too deeply
         return {}
     return answer if isinstance(answer, dict) else {}

@@ -234,7 +234,7 @@ class Admission:
             pass
         else:
             raise InstanceNotFound(instance_id)
-        info = nova.elsewhere(ticket.console or nova.ask(ticket.token))
+        info = nova.elsewhere(ticket.console or nova.ask(ticket.token, ticket.client))
         if info.instance.id != instance_id or not may_see(info.instance):
             raise InstanceNotFound(instance_id)
         return info

@@ -25,11 +25,15 @@ from porthole.config.settings import Network
 from porthole.consoleauth.errors import TokenInvalid
 from porthole.consoleauth.nova import NovaConsole, claims_of
 from porthole.consoleauth.tokens import Claims
+from porthole.proxy.connections import source
 from porthole.proxy.errors import TargetUnreachable
 from porthole.proxy.rfb.policy import SecurityPolicy
 
 RESOLVE_TIMEOUT = 5.0
 """Seconds for looking up the names of hosts, all of them together."""
+
+_NOBODYS = (stdlib_socket.EAI_NONAME, stdlib_socket.EAI_NODATA)
+"""What the look-up says of a name that nothing has; anything else is that nobody knows (getaddrinfo(3))."""
 
 IpAddress = IPv4Address | IPv6Address
 
@@ -39,9 +43,10 @@ log = structlog.get_logger("porthole.sessions")
 class Nova(Protocol):
     """Who is asked about tokens (:class:`porthole.consoleauth.nova_api.NovaApi`)."""
 
-    def show(self, token: str) -> NovaConsole:
+    def show(self, token: str, client: str) -> NovaConsole:
         """What a token opens at this moment.
 
+        :param client: because of whom it is asked
         :raises TokenError, AuthorityUnavailable: nothing, or it cannot be said
         """
 
@@ -98,12 +103,13 @@ class NovaTokens:
         self._networks = networks
         self._auth_schemes = auth_schemes
 
-    def ask(self, token: str) -> NovaConsole:
+    def ask(self, token: str, client: str) -> NovaConsole:
         """What Nova says of a token at this moment.
 
+        :param client: the browser's address
         :raises TokenError, AuthorityUnavailable: it opens nothing, or Nova cannot be asked
         """
-        return self._nova.show(token)
+        return self._nova.show(token, source(client))
 
     def claims(self, token: str, console: NovaConsole) -> Claims:
         """What the token says in our terms, and note that.
@@ -130,33 +136,28 @@ class NovaTokens:
 
         :raises InstanceNotFound: it should be at a configured compute, which does not have it
         :raises ComputeNotAllowed: its address is in none of the allowed networks
-        :raises TargetUnreachable: its name cannot be looked up
+        :raises TargetUnreachable: its name cannot be looked up, or that of a configured compute cannot
         """
+        known = self._instances.addresses()
         try:
             with gevent.Timeout(RESOLVE_TIMEOUT, TimeoutError("timed out")):
                 addresses = _resolved(console.host)
-                known = self._instances.addresses()
-                if self._is_known(console.host, addresses, known):
+                if _is_written_so(console.host, addresses, known):
+                    raise InstanceNotFound(console.instance_id)
+                address = self._allowed(console, addresses)
+                if _has_one_of(addresses, known):
                     raise InstanceNotFound(console.instance_id)
         except OSError as error:
-            raise TargetUnreachable(f"{console.host}: its name cannot be looked up: {error}") from None
-        allowed = [address for address in addresses if any(address in network for network in self._networks)]
-        if not allowed:
-            refusal = ComputeNotAllowed(
-                console.instance_id,
-                f"Nova says that its VNC server is at {console.host}, which is no [compute:NAME] and not in "
-                "compute_networks of [nova]",
-            )
-            log.warning("compute not allowed", instance=console.instance_id, why=refusal.why)
-            raise refusal
+            raise TargetUnreachable(f"it cannot be said where {console.host} is: {error}") from None
         return ConnectInfo(
             # Nothing is known of it but what Nova says.
             instance=Instance(console.instance_id, console.instance_id, console.host, PowerState.RUNNING, ""),
-            host=str(allowed[0]),
+            host=str(address),
             port=console.port,
             domain_id=0,
             security=SecurityPolicy(self._auth_schemes, console.host),
             access_path=console.internal_access_path,
+            is_known=False,
         )
 
     def _project(self, instance_id: str) -> str:
@@ -165,31 +166,74 @@ class NovaTokens:
         except InstanceNotFound:
             return ""
 
-    @staticmethod
-    def _is_known(host: str, addresses: Iterable[IpAddress], known: frozenset[str]) -> bool:
-        """Whether this is where a configured compute is, in whichever spelling."""
-        if host.lower() in {name.lower() for name in known}:
-            return True
-        wanted = set(addresses)
-        for name in known:
-            try:
-                if wanted.intersection(_resolved(name)):
-                    return True
-            except socket.gaierror:
-                continue  # a name that nothing has is not this address's
-        return False
+    def _allowed(self, console: NovaConsole, addresses: Iterable[IpAddress]) -> IpAddress:
+        """The first of these that is in an allowed network.
+
+        :raises ComputeNotAllowed: none is
+        """
+        for address in addresses:
+            if any(address in network for network in self._networks):
+                return address
+        refusal = ComputeNotAllowed(
+            console.instance_id,
+            f"Nova says that its VNC server is at {console.host}, which is no [compute:NAME] and not in "
+            "compute_networks of [nova]",
+        )
+        log.warning("compute not allowed", instance=console.instance_id, why=refusal.why)
+        raise refusal
+
+
+def _is_written_so(host: str, addresses: Iterable[IpAddress], known: Iterable[str]) -> bool:
+    """Whether a configured compute has this name or one of these addresses by its configuration; nobody is asked."""
+    return host.lower() in {name.lower() for name in known} or not _bare(addresses).isdisjoint(
+        _bare(address for name in known for address in _literal(name))
+    )
+
+
+def _has_one_of(addresses: Iterable[IpAddress], known: Iterable[str]) -> bool:
+    """Whether a configured compute has one of these addresses, its name looked up.
+
+    A name that nothing has is not theirs. One that cannot be looked up may be.
+
+    :raises OSError: a name cannot be looked up at the moment
+    """
+    wanted = _bare(addresses)
+    for name in known:
+        try:
+            if not wanted.isdisjoint(_bare(_resolved(name))):
+                return True
+        except socket.gaierror as error:
+            if error.errno not in _NOBODYS:
+                raise OSError(f"{name}, which is configured, cannot be looked up: {error}") from None
+    return False
 
 
 def _resolved(host: str) -> list[IpAddress]:
     """The addresses of a host; only a name is looked up, which takes a thread of gevent's.
 
-    :raises OSError: it has none
+    :raises OSError: it has none; a :class:`socket.gaierror` when that is what the look-up says
     """
+    written = _literal(host)
+    if written:
+        return written
+    try:
+        found = socket.getaddrinfo(host, None, type=stdlib_socket.SOCK_STREAM)
+    except UnicodeError:  # an empty label, or one of more than 63 characters (RFC 1035 2.3.4)
+        raise socket.gaierror(stdlib_socket.EAI_NONAME, "it is no name of a host") from None
+    return list(dict.fromkeys(_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found))
+
+
+def _literal(host: str) -> list[IpAddress]:
+    """The address that is written here; none when it is a name."""
     try:
         return [_plain(ipaddress.ip_address(host))]
     except ValueError:
-        found = socket.getaddrinfo(host, None, type=stdlib_socket.SOCK_STREAM)
-    return list(dict.fromkeys(_plain(ipaddress.ip_address(str(entry[4][0]).partition("%")[0])) for entry in found))
+        return []
+
+
+def _bare(addresses: Iterable[IpAddress]) -> set[IpAddress]:
+    """Addresses without their zone (RFC 4007 11), for one interface has several names: rather too many are the same."""
+    return {type(address)(int(address)) for address in addresses}
 
 
 def _plain(address: IpAddress) -> IpAddress:

@@ -204,8 +204,13 @@ class Session:
         self.end(CloseCode.SESSION_TIMEOUT, "The time of this session is over.")
 
     def explain(self) -> tuple[int, str]:
-        """Why the VNC server closed: what libvirt says of the instance, within :data:`EXPLAIN_TIMEOUT`."""
-        reason = gevent.with_timeout(EXPLAIN_TIMEOUT, self._wait_for_stop, timeout_value=None)
+        """Why the VNC server closed: what libvirt says of the instance, within :data:`EXPLAIN_TIMEOUT`.
+
+        Nobody is asked about an instance that libvirt did not know at the connect, so that its absence says nothing.
+        """
+        reason = None
+        if self.info.is_known:
+            reason = gevent.with_timeout(EXPLAIN_TIMEOUT, self._wait_for_stop, timeout_value=None)
         if reason is None:
             return CloseCode.VNC_SERVER_CLOSED, "The instance's screen was disconnected by its host."
         return CloseCode.INSTANCE_STOPPED, reason

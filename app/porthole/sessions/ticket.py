@@ -17,12 +17,14 @@ class Ticket:
     """A token at one connect, and what came of the check so far.
 
     :ivar claims: what it says
+    :ivar client: the address of the browser that came with it
     :ivar row: the session with which the browser goes on; None when it would open one
     :ivar console: what Nova said of it a moment ago; None of our own, and of a session that goes on
     """
 
     token: str = field(repr=False)
     claims: Claims
+    client: str
     row: SessionRow | None = None
     console: NovaConsole | None = None
 
@@ -58,7 +60,7 @@ class Tickets:
         if row is None and self._own is not None:
             self._own.check_expiry(claims)
             self._records.check(claims, client)
-        return Ticket(token or "", claims, row)
+        return Ticket(token or "", claims, client, row)
 
     def said(self, token: str | None) -> Claims | None:
         """What a token says by itself, for the record of a refusal; nobody is asked."""
@@ -77,11 +79,11 @@ class Tickets:
     def _check_novas(self, nova: NovaTokens, token: str, resume_hash: str | None, client: str) -> Ticket:
         row = self._records.find_nova(token_id(token), resume_hash)
         if row is not None:
-            return Ticket(token, _claims_of(row), row)
-        console = nova.ask(token)
+            return Ticket(token, _claims_of(row), client, row)
+        console = nova.ask(token, client)
         claims = nova.claims(token, console)
         self._records.check(claims, client)
-        return Ticket(token, claims, None, console)
+        return Ticket(token, claims, client, None, console)
 
 
 def _claims_of(row: SessionRow) -> Claims:

@@ -15,16 +15,26 @@ from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
 
 import gevent
+import gevent.event
 import pytest
 
 import porthole
 from porthole.consoleauth.errors import AuthorityUnavailable, TokenInvalid, TokenOfAnotherConsole
 from porthole.consoleauth.nova import NovaConsole
-from porthole.consoleauth.nova_api import AT_ONCE, MAX_ANSWER, MAX_WAITING, NovaApi, NovaCredentials
+from porthole.consoleauth.nova_api import (
+    AT_ONCE,
+    MAX_ANSWER,
+    MAX_WAITING,
+    OF_ONE_CLIENT,
+    OLD_FOR,
+    NovaApi,
+    NovaCredentials,
+)
 
 TOKEN = "f807a660-ebf7-461a-94bc-1305f44a9e12"
 ID = "0a7a9a6e-3a5e-4a52-b1c9-2a7f0d3f4d11"
 PASSWORD = "not-for-logs"
+CLIENT = "192.0.2.9"
 CONSOLE = {"instance_uuid": ID, "host": "10.0.0.5", "port": 5900, "internal_access_path": None}
 
 Answer = tuple[str, object]
@@ -41,10 +51,13 @@ class Cloud:
     def __init__(self) -> None:
         self.asked: list[tuple[str, str]] = []  # microversions, and the tokens of Keystone's
         self.sign_ins = 0
+        self.now = 1000.0
         self.answer: Callable[[str], Answer] = lambda microversion: ("200 OK", {"console": CONSOLE})
         self._server = make_server("127.0.0.1", 0, self._serve, handler_class=_Quiet)
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.nova_url = f"{self.url}/v2.1"
+        self.keystone_answer: bytes | None = None
 
     def _serve(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> list[bytes]:
         path = environ["PATH_INFO"]
@@ -54,11 +67,11 @@ class Cloud:
             catalog = [
                 {
                     "type": "compute",
-                    "endpoints": [{"interface": "public", "region": "R", "region_id": "R", "url": f"{self.url}/v2.1"}],
+                    "endpoints": [{"interface": "public", "region": "R", "region_id": "R", "url": self.nova_url}],
                 }
             ]
             token = {"methods": ["password"], "expires_at": "2099-01-01T00:00:00Z", "catalog": catalog}
-            return [json.dumps({"token": token}).encode()]
+            return [self.keystone_answer or json.dumps({"token": token}).encode()]
         if path in ("/v3", "/v3/"):
             links = [{"rel": "self", "href": f"{self.url}/v3/"}]
             start_response("200 OK", [("Content-Type", "application/json")])
@@ -85,7 +98,7 @@ class Cloud:
             timeout=timeout,
         )
         assert PASSWORD not in repr(credentials)
-        return NovaApi(credentials)
+        return NovaApi(credentials, lambda: self.now)
 
     def stop(self) -> None:
         self._server.shutdown()
@@ -102,7 +115,7 @@ def cloud() -> Iterator[Cloud]:
 def refused(cloud: Cloud) -> str:
     """Why Nova cannot be asked, for the log."""
     with pytest.raises(AuthorityUnavailable) as error:
-        cloud.api().show(TOKEN)
+        cloud.api().show(TOKEN, CLIENT)
     assert str(error.value).startswith("Nova, which issued this console URL, cannot be asked")
     assert TOKEN not in error.value.why
     assert PASSWORD not in error.value.why
@@ -112,33 +125,63 @@ def refused(cloud: Cloud) -> str:
 class TestAnswers:
     def test_nothing_is_kept_but_the_sign_in(self, cloud: Cloud) -> None:
         api = cloud.api()
-        assert api.show(TOKEN) == api.show(TOKEN) == NovaConsole(ID, "10.0.0.5", 5900)
+        assert api.show(TOKEN, CLIENT) == api.show(TOKEN, CLIENT) == NovaConsole(ID, "10.0.0.5", 5900)
         assert (cloud.sign_ins, len(cloud.asked)) == (1, 2)
 
     def test_the_newest_microversion_is_asked_for_and_an_older_nova_remembered(self, cloud: Cloud) -> None:
         cloud.answer = lambda version: ("200 OK", {"console": CONSOLE}) if version == "2.31" else ("406 No", {})
         api = cloud.api()
-        api.show(TOKEN)
-        api.show(TOKEN)
+        api.show(TOKEN, CLIENT)
+        api.show(TOKEN, CLIENT)
         assert [version for version, _ in cloud.asked] == ["2.99", "2.31", "2.31"]
+
+    def test_for_a_while_alone_for_nova_may_be_a_newer_one_by_then(self, cloud: Cloud) -> None:
+        cloud.answer = lambda version: ("200 OK", {"console": CONSOLE}) if version == "2.31" else ("406 No", {})
+        api = cloud.api()
+        api.show(TOKEN, CLIENT)
+        cloud.answer = lambda _version: ("200 OK", {"console": CONSOLE})
+        cloud.now += OLD_FOR - 1
+        api.show(TOKEN, CLIENT)
+        cloud.now += 1
+        api.show(TOKEN, CLIENT)
+        assert [version for version, _ in cloud.asked] == ["2.99", "2.31", "2.31", "2.99"]
+
+    def test_of_two_that_ask_an_older_nova_at_once_both_are_answered(
+        self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        api = cloud.api()
+        both_asked = gevent.event.Event()
+        asked: list[str] = []
+
+        def get(_token: str, microversion: str) -> tuple[int, bytes]:
+            asked.append(microversion)
+            if len(asked) == 2:
+                both_asked.set()
+            both_asked.wait()
+            return (200, json.dumps({"console": CONSOLE}).encode()) if microversion == "2.31" else (406, b"{}")
+
+        monkeypatch.setattr(api, "_get", get)
+        asking = [gevent.spawn(api.show, TOKEN, CLIENT) for _ in range(2)]
+        assert [greenlet.get(timeout=10).port for greenlet in asking] == [5900, 5900]
+        assert asked == ["2.99", "2.99", "2.31", "2.31"]
 
     def test_a_sign_in_that_nova_takes_no_more_is_renewed(self, cloud: Cloud) -> None:
         api = cloud.api()
-        api.show(TOKEN)
+        api.show(TOKEN, CLIENT)
         answers = [("401 Unauthorized", {}), ("200 OK", {"console": CONSOLE})]
         cloud.answer = lambda _version: answers.pop(0)
-        api.show(TOKEN)
+        api.show(TOKEN, CLIENT)
         assert cloud.asked[-1][1] == "keystone-2"
 
     def test_a_token_that_nova_does_not_know(self, cloud: Cloud) -> None:
         cloud.answer = lambda _version: ("404 Not Found", {"itemNotFound": {"code": 404, "message": "Token not found"}})
         with pytest.raises(TokenInvalid):
-            cloud.api().show(TOKEN)
+            cloud.api().show(TOKEN, CLIENT)
 
     def test_one_of_spice(self, cloud: Cloud) -> None:
         cloud.answer = lambda _version: ("200 OK", {"console": {**CONSOLE, "tls_port": 5999}})
         with pytest.raises(TokenOfAnotherConsole):
-            cloud.api().show(TOKEN)
+            cloud.api().show(TOKEN, CLIENT)
 
 
 class TestTrouble:
@@ -155,6 +198,9 @@ class TestTrouble:
             ("200 OK", {"console": {**CONSOLE, "port": 0}}, "not answered as by Nova: the port"),
             ("200 OK", b"[" * 100_000, "more than 65536 bytes"),
             ("200 OK", b"\xff" * 9, "its answer has no console"),
+            ("200 OK", b"[" * 60_000, "its answer has no console"),
+            ("200 OK", b"9" * 60_000, "its answer has no console"),
+            ("200 OK", {"console": {**CONSOLE, "port": "9" * 5000}}, "not answered as by Nova: the port"),
         ],
     )
     def test_it_is_named_in_the_log(self, cloud: Cloud, status: str, body: object, why: str) -> None:
@@ -166,11 +212,20 @@ class TestTrouble:
         cloud._server.server_close()
         assert "Unable to establish connection" in refused(cloud)
 
+    @pytest.mark.parametrize("host", ["c" * 64, "compute..test"])
+    def test_its_address_in_the_catalogue_is_no_name_of_a_host(self, cloud: Cloud, host: str) -> None:
+        cloud.nova_url = f"http://{host}:1/v2.1"
+        assert refused(cloud)
+
+    def test_keystone_answers_with_what_no_json_reader_reads(self, cloud: Cloud) -> None:
+        cloud.keystone_answer = b"[" * 100_000
+        assert refused(cloud)
+
     def test_silence_has_one_limit_for_all_together_and_others_go_on(
         self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         api = cloud.api(timeout=0.3)
-        monkeypatch.setattr(api, "_get", lambda _token: gevent.sleep(30))
+        monkeypatch.setattr(api, "_get", lambda _token, _microversion: gevent.sleep(30))
         turns: list[float] = []
 
         def tick() -> None:
@@ -180,7 +235,7 @@ class TestTrouble:
 
         ticking = gevent.spawn(tick)
         with pytest.raises(AuthorityUnavailable) as error:
-            api.show(TOKEN)
+            api.show(TOKEN, CLIENT)
         assert error.value.why == "no answer within 0.3 s"
         assert len(turns) > 3
         ticking.kill()
@@ -191,26 +246,40 @@ class TestTrouble:
         api = cloud.api()
         asked: list[str] = []
 
-        def silent(token: str) -> tuple[int, bytes]:
+        def silent(token: str, _microversion: str) -> tuple[int, bytes]:
             asked.append(token)
             gevent.sleep(30)
             return 200, b""
 
         with monkeypatch.context() as patched:
             patched.setattr(api, "_get", silent)
-            waiting = [gevent.spawn(api.show, TOKEN) for _ in range(AT_ONCE + MAX_WAITING)]
+            waiting = [gevent.spawn(api.show, TOKEN, f"client {number}") for number in range(AT_ONCE + MAX_WAITING)]
             gevent.sleep(0.1)
             with pytest.raises(AuthorityUnavailable) as error:
-                api.show(TOKEN)
+                api.show(TOKEN, CLIENT)
             assert error.value.why == f"{AT_ONCE + MAX_WAITING} questions wait for Nova already"
             assert len(asked) == AT_ONCE
             gevent.killall(waiting)
-        assert api.show(TOKEN).port == 5900
+        assert api.show(TOKEN, CLIENT).port == 5900
+
+    def test_one_client_leaves_turns_to_the_others(self, cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+        api = cloud.api()
+        assert OF_ONE_CLIENT < AT_ONCE
+        with monkeypatch.context() as patched:
+            patched.setattr(api, "_get", lambda _token, _microversion: gevent.sleep(30))
+            waiting = [gevent.spawn(api.show, TOKEN, CLIENT) for _ in range(OF_ONE_CLIENT)]
+            gevent.sleep(0.1)
+            with pytest.raises(AuthorityUnavailable) as error:
+                api.show(TOKEN, CLIENT)
+            assert error.value.why == f"{OF_ONE_CLIENT} questions of {CLIENT} wait for Nova already"
+        assert api.show(TOKEN, "192.0.2.10").port == 5900
+        gevent.killall(waiting)
+        assert api.show(TOKEN, CLIENT).port == 5900
 
     def test_the_token_is_in_no_log_line(self, cloud: Cloud, caplog: pytest.LogCaptureFixture) -> None:
         logging.getLogger("urllib3").setLevel(logging.WARNING)  # as porthole.log has it
         with caplog.at_level(logging.DEBUG):
-            cloud.api().show(TOKEN)
+            cloud.api().show(TOKEN, CLIENT)
         assert TOKEN not in caplog.text
         assert PASSWORD not in caplog.text
 

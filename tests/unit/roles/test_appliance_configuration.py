@@ -1,7 +1,12 @@
-"""Role appliance: each release keeps its configuration, which is put back by a rollback and after a failed start."""
+"""Role appliance: each release keeps its configuration, which is put back by a rollback and after a failed start.
+
+And the service's own passwords are in files of their own, which the configuration names.
+"""
 
 from __future__ import annotations
 
+import configparser
+import json
 import os
 import subprocess
 import sys
@@ -16,8 +21,17 @@ PLAY = """\
   connection: local
   gather_facts: false
   tasks:
-    - ansible.builtin.include_role: {name: appliance, tasks_from: "{{ what }}", rolespec_validate: false}
+    - ansible.builtin.include_role: {name: appliance, tasks_from: "{{ what }}", rolespec_validate: false, public: true}
 """
+CONFIGURATION = """\
+    - ansible.builtin.template:
+        src: "{{ checkout }}/roles/appliance/templates/porthole.conf.j2"
+        dest: "{{ appliance_config_dir }}/porthole.conf"
+    - ansible.builtin.copy:
+        content: "{{ appliance_files_read_at_start | join('\\n') }}"
+        dest: "{{ appliance_config_dir }}/read_at_start"
+"""
+"""What the role writes, without the release that would check it."""
 
 
 @dataclass(frozen=True)
@@ -33,23 +47,25 @@ class Appliance:
     def kept(self, release: str) -> Path:
         return self.folder / "releases" / release / "porthole.conf.kept"
 
-    def run(self, tasks: str, **variables: str) -> None:
-        """Run a file of the role's tasks."""
+    def run(self, tasks: str, then: str = "", **variables: str) -> str:
+        """Run a file of the role's tasks, and more; what was said."""
         play = self.folder / "play.yml"
-        play.write_text(PLAY)
+        play.write_text(PLAY + then)
         given = {
-            "what": tasks, "appliance_root": str(self.folder), "appliance_config_dir": str(self.folder / "etc"),
-            "appliance_service_user": "root", "ansible_python_interpreter": sys.executable, **variables,
+            "what": tasks, "checkout": str(CHECKOUT), "appliance_root": str(self.folder),
+            "appliance_config_dir": str(self.folder / "etc"), "appliance_service_user": "root",
+            "appliance_my_ip": "10.0.0.5", "ansible_python_interpreter": sys.executable, **variables,
         }  # fmt: skip
         done = subprocess.run(
             [
-                str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", str(play),
-                *(word for name, value in given.items() for word in ("-e", f"{name}={value}")),
+                str(Path(sys.executable).with_name("ansible-playbook")), "-i", "localhost,", "-vv", "--diff", str(play),
+                "-e", json.dumps(given),
             ],
             cwd=CHECKOUT, capture_output=True, text=True, timeout=120, check=False,
             env={**os.environ, "ANSIBLE_CONFIG": str(CHECKOUT / "ansible.cfg"), "ANSIBLE_HOME": str(self.folder)},
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
 
 
 @pytest.fixture
@@ -82,3 +98,26 @@ def test_it_is_put_back_and_without_a_copy_nothing_changes(appliance: Appliance)
     assert appliance.configuration.read_text() == "of release 2\n"
     appliance.run("put_back", appliance_put_back_release="1")
     assert appliance.configuration.read_text() == "of release 1\n"
+
+
+@pytest.mark.parametrize(("whose", "group"), [("keystone", "keystone_authtoken"), ("nova", "nova")])
+def test_a_password_of_the_service_is_in_a_file_of_its_own(appliance: Appliance, whose: str, group: str) -> None:
+    secret = "correct {horse} $battery"
+    file = appliance.folder / "etc" / f"{whose}.password"
+    said = appliance.run("passwords", CONFIGURATION, **{f"appliance_{whose}_password": secret})
+    assert file.read_text() == f"{secret}\n"
+    assert file.stat().st_mode & 0o777 == 0o640
+    assert [path.name for path in (appliance.folder / "etc").glob("*.password")] == [file.name]
+    written = configparser.ConfigParser(interpolation=None)
+    written.read_string(appliance.configuration.read_text())
+    assert written[group]["password_file"] == str(file)
+    assert secret not in said + appliance.configuration.read_text()
+    read_at_start = appliance.folder / "etc" / "read_at_start"
+    assert str(file) in read_at_start.read_text().splitlines()
+
+
+def test_without_passwords_there_are_no_such_files(appliance: Appliance) -> None:
+    appliance.run("passwords", CONFIGURATION)
+    assert list((appliance.folder / "etc").glob("*.password")) == []
+    assert "password_file" not in appliance.configuration.read_text()
+    assert ".password" not in (appliance.folder / "etc" / "read_at_start").read_text()

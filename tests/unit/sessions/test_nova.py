@@ -35,9 +35,11 @@ class Nova:
         self.console = NovaConsole(ID, "127.0.0.1", port)
         self.error: Exception | None = None
         self.asked = 0
+        self.clients: list[str] = []
 
-    def show(self, token: str) -> NovaConsole:
+    def show(self, token: str, client: str) -> NovaConsole:
         assert token == TOKEN
+        self.clients.append(client)
         self.asked += 1
         if self.error is not None:
             raise self.error
@@ -131,6 +133,13 @@ class TestConnect:
         world.open().ended(None)
         assert world.nova.asked == 2
 
+    def test_nova_is_asked_because_of_the_browsers_address_every_time(self, world: NovaWorld) -> None:
+        """All addresses of one network of IPv6 are somebody's together."""
+        world.instances.gone = True
+        world.open().ended(None)
+        world.admission.describe(TOKEN, None, "2001:db8::9")
+        assert world.nova.clients == ["192.0.2.9", "192.0.2.9", "2001:db8::/64"]
+
     def test_ours_are_used_once_beside_it(self, world: NovaWorld) -> None:
         session = world.admission.admit(world.request())
         session.target.socket.close()
@@ -142,6 +151,7 @@ class TestConnect:
         world.nova.console = replace(world.nova.console, host="192.0.2.77")
         session = world.open()
         assert (session.info.host, session.info.port) == ("127.0.0.1", world.vnc.port)
+        assert session.info.is_known
 
     def test_a_port_that_is_not_the_screens_is_refused(self, world: NovaWorld) -> None:
         world.nova.console = replace(world.nova.console, port=world.vnc.port % 65535 + 1)
@@ -207,12 +217,13 @@ class TestElsewhere:
         assert (session.info.host, session.info.port) == ("127.0.0.1", world.vnc.port)
         assert (session.claims.project_id, session.info.security.server_name) == ("", "127.0.0.1")
         assert world.nova.asked == 2  # before the connection, and after it
+        assert not session.info.is_known
 
     def test_nova_has_to_say_the_same_when_the_connection_stands(self, world: NovaWorld) -> None:
         world.instances.gone = True
         first = world.nova.console
         answers = iter([first, replace(first, port=first.port % 65535 + 1)])
-        world.nova.show = lambda token: next(answers)  # type: ignore[method-assign]
+        world.nova.show = lambda token, client: next(answers)  # type: ignore[method-assign]
         world.refused(TargetUnreachable, token=TOKEN)
         assert world.vnc.all_closed()
 
@@ -250,6 +261,38 @@ class TestElsewhere:
         assert (info.host, info.port, info.access_path) == ("127.0.0.8", 5900, "/c")
         assert (info.security.server_name, info.instance.state) == ("far.test", PowerState.RUNNING)
 
+    @pytest.mark.parametrize("error", [socket.EAI_AGAIN, socket.EAI_FAIL, socket.EAI_SYSTEM])
+    def test_not_while_nobody_can_say_where_a_configured_compute_is(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch, error: int
+    ) -> None:
+        _resolve(monkeypatch, {"far.test": "127.0.0.8"}, error)
+        for host in ("127.0.0.8", "far.test"):
+            with pytest.raises(TargetUnreachable) as refused:
+                world.tokens.elsewhere(NovaConsole(ID, host, 5900))
+            assert "compute-1.test, which is configured, cannot be looked up" in refused.value.why
+        with pytest.raises(InstanceNotFound):
+            world.tokens.elsewhere(NovaConsole(ID, "10.0.0.5", 5900))
+
+    @pytest.mark.parametrize("error", [socket.EAI_NONAME, socket.EAI_NODATA])
+    def test_a_configured_name_that_nothing_has_is_at_no_address(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch, error: int
+    ) -> None:
+        _resolve(monkeypatch, {}, error)
+        assert world.tokens.elsewhere(NovaConsole(ID, "127.0.0.8", 5900)).host == "127.0.0.8"
+
+    def test_for_an_address_that_is_not_allowed_no_other_name_is_looked_up(
+        self, world: NovaWorld, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _resolve(monkeypatch, {}, socket.EAI_AGAIN)
+        with pytest.raises(ComputeNotAllowed):
+            world.tokens.elsewhere(NovaConsole(ID, "10.1.2.3", 5900))
+
+    @pytest.mark.parametrize("host", ["fe80::5", "fe80::5%eth1", "2001:db8::7%1"])
+    def test_nor_at_one_that_is_written_with_another_zone(self, world: NovaWorld, host: str) -> None:
+        world.instances.configured = frozenset({"fe80::5%eth0", "2001:db8::7"})
+        with pytest.raises(InstanceNotFound):
+            world.tokens.elsewhere(NovaConsole(ID, host, 5900))
+
     @pytest.mark.parametrize("host", ["10.1.2.3", "::1", "::ffff:10.1.2.3", "0.0.0.0"])
     def test_only_in_the_allowed_networks(self, world: NovaWorld, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
         _resolve(monkeypatch, {})
@@ -262,6 +305,12 @@ class TestElsewhere:
         _resolve(monkeypatch, {})
         with pytest.raises(TargetUnreachable):
             world.tokens.elsewhere(NovaConsole(ID, "nothing.test", 5900))
+
+    @pytest.mark.parametrize("host", ["..", "compute..test", "c" * 64])
+    def test_what_is_no_name_is_looked_up_in_vain(self, world: NovaWorld, host: str) -> None:
+        """By the real look-up, which encodes a name first."""
+        with pytest.raises(TargetUnreachable):
+            world.tokens.elsewhere(NovaConsole(ID, host, 5900))
 
 
 class TestNotes:
@@ -280,10 +329,12 @@ class TestNotes:
         world.open().ended(None)
 
 
-def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, str]) -> None:
+def _resolve(monkeypatch: pytest.MonkeyPatch, names: dict[str, str], error: int = socket.EAI_NONAME) -> None:
+    """These names have addresses; any other look-up ends with this error."""
+
     def getaddrinfo(host: str, _port: object, **_options: object) -> list[object]:
         if host.lower() not in names:
-            raise socket.gaierror(socket.EAI_NONAME, "no such name")
+            raise socket.gaierror(error, "no such name")
         return [(2, 1, 6, "", (names[host.lower()], 0))]
 
     monkeypatch.setattr("porthole.sessions.nova.socket.getaddrinfo", getaddrinfo)

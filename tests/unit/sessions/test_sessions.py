@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ class Live:
         session_id: str = "",
         looks_at_input: bool = False,
         power_state: Callable[[str], PowerState | None] = lambda _: PowerState.RUNNING,
+        info: ConnectInfo = INFO,
     ) -> None:
         browser, client = tcp_pair()
         vnc, target = tcp_pair()
@@ -71,7 +73,7 @@ class Live:
         self.session = Session(
             Recorded(session_id or secrets.token_hex(16), secrets.token_hex(8), deadline),
             claims,
-            INFO,
+            info,
             Target(target, OPENED),
             "192.0.2.9",
             start=start(sessions, claims),
@@ -277,6 +279,11 @@ class TestExplanation:
             live = Live(sessions, power_state=power_state)
             live.dialogue.vnc.close()
             assert live.told()[0] == 4003
+
+    def test_an_instance_that_libvirt_never_knew_is_not_taken_for_deleted(self, sessions: Sessions) -> None:
+        live = Live(sessions, power_state=lambda _: None, info=replace(INFO, is_known=False))
+        live.dialogue.vnc.close()
+        assert live.told() == (4003, "The instance's screen was disconnected by its host.")
 
 
 class TestRecord:
