@@ -76,7 +76,7 @@ class Identity:
         self._settings = settings
         self._clock = clock
         self._deadline = PATIENCE * settings.http_connect_timeout
-        self._protocol = _Protocol(None, _configuration(settings))
+        self._protocol = _Protocol(_configuration(settings), settings.http_connect_timeout)
         self._session = session.Session(
             verify=False if settings.insecure else str(settings.cafile or "") or True,
             timeout=settings.http_connect_timeout,
@@ -211,7 +211,17 @@ class Identity:
 
 
 class _Protocol(AuthProtocol):  # type: ignore[misc]  # it has no types
-    """keystonemiddleware without its memory, which wants a memcached or grows without a bound."""
+    """keystonemiddleware without its memory, which wants a memcached or grows without a bound.
+
+    :param timeout: seconds; the option that it reads itself has whole ones, and 0.5 would be none
+    """
+
+    def __init__(self, conf: dict[str, Any], timeout: float) -> None:
+        self._timeout = timeout
+        super().__init__(None, conf)
+
+    def _create_session(self, **more: Any) -> Any:
+        return super()._create_session(timeout=self._timeout, **more)
 
     def _token_cache_factory(self) -> _Forgetful:
         return _Forgetful()
@@ -246,7 +256,6 @@ def _configuration(settings: KeystoneSettings) -> dict[str, Any]:
         "project_domain_name": settings.project_domain_name,
         "interface": settings.interface,
         "insecure": settings.insecure,
-        "http_connect_timeout": settings.http_connect_timeout,
         "http_request_max_retries": RETRIES,
         "include_service_catalog": False,
     }
