@@ -175,7 +175,8 @@ class TestTokens:
         assert f"The token is for {kind}." in answer.json()["detail"]
 
     @pytest.mark.parametrize(
-        "token", ["gAAAAABmade-up", "x" * 9000, "two words", "%00", "ä".encode().decode("latin-1")]
+        "token",
+        ["gAAAAABmade-up", "x" * 2048, "x" * 2049, "x" * 9000, "two words", "%00", "ä".encode().decode("latin-1")],
     )
     def test_one_that_is_none_is_refused(self, cloud: Cloud, token: str) -> None:
         assert code(cloud.call("GET", "/v1/instances", token)) == (401, "not-authenticated")

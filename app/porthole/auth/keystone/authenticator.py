@@ -21,8 +21,14 @@ from porthole.config import AuthStrategy, KeystoneSettings
 from porthole.consoleauth.tokens import Claims
 from porthole.state.database import StoreUnavailable
 
-MAX_TOKEN_LENGTH = 8192
-"""Characters; longer ones are refused before anybody is asked about them. Fernet tokens have about 200."""
+MAX_TOKEN_LENGTH = 2048
+"""Characters; longer ones are refused before anybody is asked about them.
+
+Fernet tokens have about 200: ``[DEFAULT] max_token_size`` is 255 (keystone/conf/default.py), and one beyond it is given
+out with a line in the log. JWS tokens have some 500. Those of federated users grow with their groups, by 23 and 48 for
+each. The question about a token has two tokens in its headers, and web servers in front of Keystone take few kilobytes
+of these (uWSGI's ``buffer-size``: 4096 bytes); what they answer to more is none of Keystone's answers.
+"""
 
 NO_ROLES = "-"
 """What a token records of somebody who has none of our roles: rules of one's own may let him in."""
