@@ -45,6 +45,7 @@ MAX_SIGN_INS = 32
 """Passwords that are asked about or wait for that."""
 
 REVOCATIONS_AT_ONCE = 2
+"""Tokens of ended sign-ins that are revoked at the same time; nobody waits for that."""
 
 MAX_REVOCATIONS = 64
 """Revocations that are under way or wait; beyond it a token lives until it expires."""
