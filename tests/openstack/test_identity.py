@@ -101,6 +101,10 @@ def console_in_time(cloud: Cloud, token: str) -> requests.Response:
     return requests.post(url, json=body, headers=headers, timeout=3 * PATIENCE + SLACK)
 
 
+def keep(answers: list[requests.Response], ask: Callable[[], requests.Response]) -> None:
+    answers.append(ask())
+
+
 def code(answer: requests.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["code"]
 
@@ -364,7 +368,7 @@ class TestKeystoneAway:
             began = time.monotonic()
             # Each with a token of his own: one that many have is asked about once.
             tokens = [token, *(f"made-up-{number}" for number in range(1, ASKERS))]
-            asking = [in_a_thread(lambda each=each: answers.append(console_in_time(cloud, each))) for each in tokens]
+            asking = [in_a_thread(partial(keep, answers, partial(console_in_time, cloud, each))) for each in tokens]
             while not answers:
                 started = time.monotonic()
                 assert cloud.call("GET", "/healthz", None).status_code == 200
