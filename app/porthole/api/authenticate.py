@@ -140,8 +140,9 @@ class Authentication:
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN[self._strategy]}")
         username, password = given.username, given.password
+        who = Login(username, password).who
         try:
-            principal = self._checked(username, lambda: self._services.authenticator.authenticate(username, password))
+            principal = self._checked(who, lambda: self._services.authenticator.authenticate(username, password))
         except (NotAuthenticated, LockedOut) as error:
             self._record.is_refused(username, error, way=Way.BASIC)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -9,6 +10,12 @@ from porthole.auth.principal import Principal
 from porthole.auth.signin import SignIn
 from porthole.config import AuthStrategy
 from porthole.consoleauth.tokens import Claims
+
+DEFAULT_DOMAIN = "Default"
+"""The name that ``keystone-manage bootstrap`` gives the domain that counts where none is named."""
+
+_IGNORED = frozenset({"Mn", "Cc", "Cf"})
+"""General categories of Unicode that a collation may pass over: marks on letters, and what nobody sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +35,18 @@ class Login:
 
     @property
     def who(self) -> str:
-        """A name for the user that no other user has."""
-        return f"{self.username}@{self.user_domain}" if self.user_domain else self.username
+        """A key for the user, under which wrong passwords are counted.
+
+        All spellings that Keystone's database may take for one user have the same: with MySQL's collations neither
+        case nor accents nor spaces at the end count. Two users whose names differ in these alone share their count.
+        """
+        return f"{_folded(self.username)}\n{_folded(self.user_domain or DEFAULT_DOMAIN)}"
+
+
+def _folded(name: str) -> str:
+    """A name without what a collation may pass over."""
+    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
+    return "".join(letter for letter in plain if unicodedata.category(letter) not in _IGNORED).strip()
 
 
 @dataclass(frozen=True, slots=True)

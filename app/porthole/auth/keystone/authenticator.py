@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import gevent
 import structlog
-from keystoneauth1 import access
 
 from porthole.auth.authenticator import Login, Proved
 from porthole.auth.errors import AuthError, NotAuthenticated, WrongScope
-from porthole.auth.keystone.identity import Answer, Identity
+from porthole.auth.keystone.answers import Answer
+from porthole.auth.keystone.identity import Identity
 from porthole.auth.keystone.kept import Kept, Store
 from porthole.auth.keystone.validated import Valid, Validated
 from porthole.auth.principal import Principal, Role
@@ -21,8 +21,14 @@ from porthole.config import AuthStrategy, KeystoneSettings
 from porthole.consoleauth.tokens import Claims
 from porthole.state.database import StoreUnavailable
 
-MAX_TOKEN_LENGTH = 8192
-"""Characters; longer ones are refused before anybody is asked about them. Fernet tokens have about 200."""
+MAX_TOKEN_LENGTH = 2048
+"""Characters; longer ones are refused before anybody is asked about them.
+
+Fernet tokens have about 200: ``[DEFAULT] max_token_size`` is 255 (keystone/conf/default.py), and one beyond it is given
+out with a line in the log. JWS tokens have some 500. Those of federated users grow with their groups, by 23 and 48 for
+each. The question about a token has two tokens in its headers, and web servers in front of Keystone take few kilobytes
+of these (uWSGI's ``buffer-size``: 4096 bytes); what they answer to more is none of Keystone's answers.
+"""
 
 NO_ROLES = "-"
 """What a token records of somebody who has none of our roles: rules of one's own may let him in."""
@@ -83,9 +89,9 @@ class KeystoneAuthenticator:
         :raises WrongScope: no project was named, and the user has no default one
         :raises IdentityUnavailable: Keystone cannot be asked
         """
-        token, info = self._identity.password(login)
+        token, answer = self._identity.password(login)
         try:
-            valid = _valid_for(info)
+            valid = _valid(answer)
             stamp = self._kept.put(token, int(valid.expires))
         except BaseException:
             gevent.spawn(self._revoke, token)
@@ -157,28 +163,20 @@ class KeystoneAuthenticator:
 
 
 def _valid(answer: Answer) -> Valid:
-    """:raises WrongScope: it cannot be used here"""
-    rules = answer.body["token"].get("application_credential", {}).get("access_rules")
-    if rules is not None:
+    """Who it is, for which project, and until when.
+
+    :raises WrongScope: it cannot be used here
+    """
+    if answer.has_access_rules:
         raise WrongScope(
             "The application credential has access rules, which are for calls of other services. Make one without."
         )
-    return _valid_for(answer.info)
-
-
-def _valid_for(info: access.AccessInfo) -> Valid:
-    """Who it is, for which project, and until when.
-
-    :raises WrongScope: for no project
-    """
-    if not info.project_id:
-        kind = "a domain" if info.domain_scoped else "the whole system" if info.system_scoped else "no project"
-        raise WrongScope(f"The token is for {kind}. Consoles belong to projects: name one (OS_PROJECT_NAME).")
-    # As in oslo.policy, the case of a role's name does not matter.
-    held = {name.lower() for name in info.role_names or ()}
-    roles = frozenset(role for role in Role if role.value in held)
+    if not answer.project_id:
+        raise WrongScope(
+            f"The token is for {answer.scope}. Consoles belong to projects: name one (OS_PROJECT_NAME)."
+        )  # fmt: skip
     principal = Principal(
-        str(info.user_id), str(info.project_id), roles,
-        user_name=str(info.username), project_name=str(info.project_name),
+        answer.user_id, answer.project_id, frozenset(role for role in Role if role.value in answer.roles),
+        user_name=answer.user_name, project_name=answer.project_name,
     )  # fmt: skip
-    return Valid(principal, info.expires.timestamp() if info.expires else 0.0)
+    return Valid(principal, answer.expires)

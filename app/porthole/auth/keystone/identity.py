@@ -12,54 +12,75 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import TypeVar
 
 import gevent
-import structlog
-from gevent.lock import BoundedSemaphore
 from keystoneauth1 import access, exceptions, session
 from keystoneauth1.identity import v3
-from keystonemiddleware.auth_token import AuthProtocol, InvalidToken
-from oslo_config import cfg
+from keystonemiddleware.auth_token import InvalidToken
 from webob.exc import HTTPServiceUnavailable
 
 from porthole.auth.authenticator import Login
 from porthole.auth.errors import AuthError, IdentityUnavailable, NotAuthenticated
+from porthole.auth.keystone import verdicts
+from porthole.auth.keystone.answers import ODD, Answer, read
+from porthole.auth.keystone.protocol import TokenProtocol
+from porthole.auth.keystone.trouble import About, Trouble
+from porthole.auth.keystone.turns import NoTurn, TooLate, Turns
 from porthole.config import KeystoneSettings
 
 T = TypeVar("T")
 
 AT_ONCE = 16
-"""Questions that are asked at the same time by one process."""
+"""Tokens that are asked about at the same time by one process."""
 
 MAX_WAITING = 128
-"""Questions that are asked or wait; beyond it nobody can say who asks."""
+"""Tokens that are asked about or wait for that; beyond it nobody can say who asks."""
+
+SIGN_INS_AT_ONCE = 4
+"""Passwords that are asked about at the same time: however many come, they take no turn from a token."""
+
+MAX_SIGN_INS = 32
+"""Passwords that are asked about or wait for that."""
+
+REVOCATIONS_AT_ONCE = 2
+"""Tokens of ended sign-ins that are revoked at the same time; nobody waits for that."""
+
+MAX_REVOCATIONS = 64
+"""Revocations that are under way or wait; beyond it a token lives until it expires."""
 
 PATIENCE = 3
 """A question with all that belongs to it, which may be four requests, has ``http_connect_timeout`` so many times."""
 
-RETRIES = 1
-"""Further attempts of one request when no connection comes about."""
-
 PROBE_EVERY = 10.0
 """Seconds after which Keystone is looked for again when nobody has asked it anything."""
+
+PROVE_EVERY = 60.0
+"""Seconds after which it is asked about a token that is none, while it is not known to check tokens for us."""
+
+NO_TOKEN = "porthole-asks-whether-tokens-are-checked"  # noqa: S105 - it is none
+"""Keystone says of it that it is none, if it says anything about tokens to this service."""
 
 DEFAULT_DOMAIN_ID = "default"
 """Keystone's ``[identity] default_domain_id``."""
 
 _QUIET = ("keystonemiddleware", "keystoneauth", "keystoneauth1", "oslo_cache", "urllib3")
 
-log = structlog.get_logger("porthole.auth")
 
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of question.
 
-class Answer(NamedTuple):
-    """What Keystone says about a token.
-
-    :ivar body: as it came, ``{"token": {...}}``
+    :ivar about: what is wrong when there is an answer and it is neither yes nor no; None where that is nobody's concern
+    :ivar is_no: whether an error of keystoneauth is Keystone's "no"
+    :ivar proves: what works when Keystone says yes or no
     """
 
-    info: access.AccessInfoV3
-    body: dict[str, Any]
+    turns: Turns
+    about: About | None
+    is_no: Callable[[BaseException], bool]
+    proves: tuple[About, ...]
 
 
 class Identity:
@@ -75,17 +96,30 @@ class Identity:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._settings = settings
         self._clock = clock
-        self._deadline = PATIENCE * settings.http_connect_timeout
-        self._protocol = _Protocol(None, _configuration(settings))
+        self._protocol = TokenProtocol(settings)
         self._session = session.Session(
             verify=False if settings.insecure else str(settings.cafile or "") or True,
             timeout=settings.http_connect_timeout,
             app_name="porthole",
         )
-        self._at_once = BoundedSemaphore(AT_ONCE)
-        self._waiting = 0
-        self._trouble = ""
-        self._heard = -PROBE_EVERY
+        one = settings.http_connect_timeout
+        self._deadline = PATIENCE * one
+        times = self._deadline - one, self._deadline
+        self._tokens = _Kind(
+            Turns(AT_ONCE, MAX_WAITING, *times), About.TOKENS, verdicts.is_no_token, tuple(About)
+        )  # fmt: skip
+        self._sign_ins = _Kind(
+            Turns(SIGN_INS_AT_ONCE, MAX_SIGN_INS, *times), About.SIGN_INS, verdicts.is_refusal,
+            (About.REACH, About.SIGN_INS),
+        )  # fmt: skip
+        self._revocations = _Kind(
+            Turns(REVOCATIONS_AT_ONCE, MAX_REVOCATIONS, *times), None, verdicts.is_refusal, (About.REACH,)
+        )
+        # What stands in the place of Keystone may answer this too, so the answer's content has to prove it.
+        self._looks = _Kind(Turns(1, 1, *times), None, lambda _error: False, ())
+        self._trouble = Trouble(settings.auth_url)
+        self._is_proved = False
+        self._heard, self._tried = -PROBE_EVERY, -PROVE_EVERY
         self._probe: gevent.Greenlet[[], None] | None = None
 
     # --- questions
@@ -98,12 +132,12 @@ class Identity:
         """
 
         def ask() -> Answer:
-            body = self._protocol.fetch_token(token)
-            return Answer(access.AccessInfoV3(body=body, auth_token=token), body)
+            return read(access.AccessInfoV3(body=self._protocol.fetch_token(token), auth_token=token))
 
-        return self._ask(ask, "The token is not valid, or has expired. Get a new one from Keystone.")
+        self._tried = self._clock()
+        return self._ask(self._tokens, ask, "The token is not valid, or has expired. Get a new one from Keystone.")
 
-    def password(self, login: Login) -> tuple[str, access.AccessInfo]:
+    def password(self, login: Login) -> tuple[str, Answer]:
         """A token of the project for somebody who knows the password.
 
         :raises NotAuthenticated: the password is wrong, or the user has no role in that project, or there is none
@@ -123,12 +157,12 @@ class Identity:
             include_catalog=False,
         )
 
-        def ask() -> tuple[str, access.AccessInfo]:
-            info = plugin.get_access(self._session)
-            return str(info.auth_token), info
+        def ask() -> tuple[str, Answer]:
+            info = plugin.get_auth_ref(self._session)
+            return str(info.auth_token), read(info)
 
         wrong = "The user name, the password, the project or a domain is wrong, or the user has no role in the project."
-        return self._ask(ask, wrong)
+        return self._ask(self._sign_ins, ask, wrong)
 
     def revoke(self, token: str) -> None:
         """Make a token worthless. One that is so already is no error.
@@ -141,7 +175,7 @@ class Identity:
             self._session.delete(f"{self._settings.auth_url}/auth/tokens", headers=headers, authenticated=False)
 
         try:
-            self._ask(ask, "")
+            self._ask(self._revocations, ask, "")
         except NotAuthenticated:
             return
 
@@ -152,9 +186,7 @@ class Identity:
         is_looking = self._probe is not None and not self._probe.dead
         if not is_looking and self._clock() - self._heard >= PROBE_EVERY:
             self._probe = gevent.spawn(self._look)
-        if not self._trouble:
-            return ""
-        return "The identity service (Keystone) cannot be asked: nobody can sign in. Open consoles go on."
+        return self._trouble.sentence()
 
     def close(self) -> None:
         """Look no more."""
@@ -162,93 +194,53 @@ class Identity:
             self._probe.kill(block=False)
 
     def _look(self) -> None:
+        """Whether it is there; and now and then, as long as that is in doubt, whether it checks tokens for us."""
+        is_in_doubt = not self._is_proved or self._trouble.has(About.TOKENS) or self._trouble.has(About.SIGN_INS)
         try:
-            self._ask(lambda: self._session.get(self._settings.auth_url, authenticated=False), "")
+            if is_in_doubt and self._clock() - self._tried >= PROVE_EVERY:
+                self.validate(NO_TOKEN)
+            elif self._ask(self._looks, self._says_version, ""):
+                self._trouble.is_over(About.REACH)
         except AuthError:
             return  # it is on record
 
-    def _ask(self, question: Callable[[], T], refused: str) -> T:
+    def _says_version(self) -> bool:
+        """As Keystone says which version of its API it has; another server at its address does not."""
+        body = self._session.get(self._settings.auth_url, authenticated=False).json()
+        return isinstance(body, dict) and isinstance(body.get("version"), dict)
+
+    def _ask(self, kind: _Kind, question: Callable[[], T], refused: str) -> T:
         """:param refused: what is said when Keystone says no"""
-        if self._waiting >= MAX_WAITING:
-            raise IdentityUnavailable(f"{MAX_WAITING} questions wait for it already")
-        self._waiting += 1
         try:
-            with gevent.Timeout(self._deadline, _TooLate), self._at_once:
+            with kind.turns.one():
                 answer = question()
-        except (
-            exceptions.Unauthorized,
-            exceptions.NotFound,
-            exceptions.BadRequest,
-            exceptions.Forbidden,
-            InvalidToken,
-        ):
-            self._tell("")
-            raise NotAuthenticated(refused) from None
-        except _TooLate:
-            raise self._unavailable(f"it did not answer within {self._deadline:g} s") from None
-        except HTTPServiceUnavailable as error:
-            # keystonemiddleware's, with the reason behind it.
-            raise self._unavailable(str(error.__context__ or error)) from None
-        except (exceptions.ClientException, OSError) as error:
-            raise self._unavailable(str(error)) from None
-        finally:
-            self._waiting -= 1
-        self._tell("")
+        except NoTurn as error:
+            raise IdentityUnavailable(str(error)) from None
+        except TooLate:
+            raise self._unavailable(About.REACH, f"it did not answer within {self._deadline:g} s") from None
+        except (exceptions.ClientException, HTTPServiceUnavailable, InvalidToken, OSError, *ODD) as error:
+            raise self._refusal(kind, verdicts.cause(error), refused) from None
+        self._works(kind)
         return answer
 
-    def _unavailable(self, why: str) -> IdentityUnavailable:
-        self._tell(why)
-        return IdentityUnavailable(why)
+    def _refusal(self, kind: _Kind, happened: BaseException, refused: str) -> AuthError:
+        """What an error of keystoneauth is for the one who asks."""
+        if kind.is_no(happened):
+            self._works(kind)
+            return NotAuthenticated(refused)
+        about = verdicts.about(happened, kind.about)
+        if about is not About.REACH and verdicts.is_keystones(happened):
+            self._trouble.is_over(About.REACH)
+        return self._unavailable(about, verdicts.why(happened))
 
-    def _tell(self, why: str) -> None:
-        """Log what is wrong with Keystone, once, and that it is over."""
+    def _works(self, kind: _Kind) -> None:
+        """Keystone has said yes or no."""
         self._heard = self._clock()
-        if why and not self._trouble:
-            log.error("Keystone cannot be asked", url=self._settings.auth_url, why=why)
-        elif self._trouble and not why:
-            log.info("Keystone answers again", url=self._settings.auth_url)
-        self._trouble = why
+        self._is_proved = self._is_proved or About.TOKENS in kind.proves
+        self._trouble.is_over(*kind.proves)
 
-
-class _Protocol(AuthProtocol):  # type: ignore[misc]  # it has no types
-    """keystonemiddleware without its memory, which wants a memcached or grows without a bound."""
-
-    def _token_cache_factory(self) -> _Forgetful:
-        return _Forgetful()
-
-
-class _Forgetful:
-    """What is validated is remembered in :mod:`porthole.auth.keystone.validated`."""
-
-    def get(self, token: str) -> None:
-        """Nothing is remembered."""
-
-    def set(self, token: str, data: object) -> None:
-        """Nothing is."""
-
-
-class _TooLate(Exception):
-    """The time for a question is over."""
-
-
-def _configuration(settings: KeystoneSettings) -> dict[str, Any]:
-    """What keystonemiddleware is told, as a paste file would (``filter_factory``)."""
-    conf = cfg.ConfigOpts()  # of its own: oslo.config's global one stays as it is
-    conf([], project="porthole", default_config_files=[], default_config_dirs=[])
-    given = {
-        "auth_url": settings.auth_url,
-        "www_authenticate_uri": settings.www_authenticate_uri,
-        "auth_type": settings.auth_type,
-        "username": settings.username,
-        "password": settings.password,
-        "project_name": settings.project_name,
-        "user_domain_name": settings.user_domain_name,
-        "project_domain_name": settings.project_domain_name,
-        "interface": settings.interface,
-        "insecure": settings.insecure,
-        "http_connect_timeout": settings.http_connect_timeout,
-        "http_request_max_retries": RETRIES,
-        "include_service_catalog": False,
-    }
-    optional = {"cafile": str(settings.cafile or ""), "region_name": settings.region_name}
-    return {"oslo_config_config": conf, **given, **{name: value for name, value in optional.items() if value}}
+    def _unavailable(self, about: About | None, why: str) -> IdentityUnavailable:
+        self._heard = self._clock()
+        if about is not None:
+            self._trouble.begins(about, why)
+        return IdentityUnavailable(why)
