@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import pty
+import select
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -249,7 +251,9 @@ def _at_a_terminal(client: OpenStackClient, password: str) -> str:
     os.close(terminal)
     try:
         asked = b""
+        end = time.monotonic() + TIMEOUT
         while b"Password:" not in asked:
+            assert select.select([controller], [], [], max(0, end - time.monotonic()))[0], f"only this came: {asked!r}"
             asked += os.read(controller, 1024)
         os.write(controller, f"{password}\n".encode())
         return process.communicate(timeout=TIMEOUT)[0]
