@@ -175,7 +175,7 @@ def _left_behind() -> bool:
 
 @contextlib.contextmanager
 def _no_services_started() -> Iterator[None]:
-    """Debian's packages of web servers start them; policy-rc.d keeps them from it (invoke-rc.d(8)), until the next boot.
+    """Debian's packages of web servers start them; policy-rc.d keeps them from it until the next boot (invoke-rc.d(8)).
 
     One that is there already is left as it is, unless a run of ours that was killed left it behind.
     """
