@@ -6,7 +6,9 @@ service, and has to look like Keystone's for clients to start at all; ``compute_
 counts.
 
 With ``[api] auth_strategy = keystone`` clients sign in there, with keystoneauth's plugin ``v3password``, and the file
-spares them the catalogue.
+spares them the catalogue, but for one thing: to list and show servers python-openstackclient makes a client of the
+image service first (openstackclient/compute/v2/server.py), and gives up when the catalogue has none. With
+``has_image: false`` openstacksdk makes an empty one (openstack/service_description.py).
 """
 
 from __future__ import annotations
@@ -60,6 +62,11 @@ def add_command(
     parser.add_argument(
         "--domain", metavar="NAME", help="with Keystone: the domain of user and project (default: Default)"
     )
+    parser.add_argument(
+        "--no-image-service", action="store_true",
+        help="with Keystone, when its catalogue has no image service (Glance): else the client neither lists nor shows "
+        "servers",
+    )  # fmt: skip
     config_arguments(parser)
     parser.set_defaults(run=lambda options: _print(load(options), options))
 
@@ -77,9 +84,12 @@ def _print(settings: config.Settings, options: argparse.Namespace) -> None:
     base_url, auth = settings.novncproxy_base_url, None
     if settings.keystone is not None:
         auth = _keystones(settings.keystone, options)
-    elif options.project or options.domain:
-        raise CloudsError("--project and --domain are for [api] auth_strategy = keystone, which is not set here.")
-    print(text(base_url, options.user, options.cloud, cacert, auth), end="")
+    elif options.project or options.domain or options.no_image_service:
+        raise CloudsError(
+            "--project, --domain and --no-image-service are for [api] auth_strategy = keystone, which is not set here."
+        )
+    has_image = not options.no_image_service
+    print(text(base_url, options.user, options.cloud, cacert, auth, has_image), end="")
 
 
 def _keystones(keystone: config.KeystoneSettings, options: argparse.Namespace) -> dict[str, str]:
@@ -101,13 +111,15 @@ def _keystones(keystone: config.KeystoneSettings, options: argparse.Namespace) -
 
 
 def text(
-    base_url: str, user: str, cloud: str = CLOUD, cacert: Path | None = None, auth: dict[str, str] | None = None
-) -> str:
+    base_url: str, user: str, cloud: str = CLOUD, cacert: Path | None = None, auth: dict[str, str] | None = None,
+    has_image: bool = True,
+) -> str:  # fmt: skip
     """The file.
 
     :param base_url: ``[vnc] novncproxy_base_url``; what stands before its last slash is the service's address
     :param cacert: a file of authorities on the clients' machine; None for those that the machine has
     :param auth: where Keystone is and what a token of it is to be for; None where the service has users of its own
+    :param has_image: whether clients may look for an image service
     """
     import yaml  # noqa: PLC0415 - not every command needs it
 
@@ -117,6 +129,8 @@ def text(
         "auth": {**(auth or {"endpoint": f"{address}/v3"}), "username": user},
         "compute_endpoint_override": f"{address}/v2.1",
     }
+    if not has_image:
+        described["has_image"] = False
     if cacert is not None:
         described["cacert"] = str(cacert)
     made: str = yaml.safe_dump({"clouds": {cloud: described}}, sort_keys=False, allow_unicode=True)

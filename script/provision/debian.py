@@ -83,6 +83,8 @@ HYPERVISOR_NEEDS = (
 def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
     """Install what is missing; without root, say what to install. No service is started by it.
 
+    That holds until the next boot: Debian's packages enable their services, and ``systemctl disable`` undoes it.
+
     :raises StepFailed: something is missing and this is not root, apt-get failed, or somebody else's installation
         does not end
     """
@@ -173,7 +175,7 @@ def _left_behind() -> bool:
 
 @contextlib.contextmanager
 def _no_services_started() -> Iterator[None]:
-    """Debian's packages of web servers start them; policy-rc.d keeps them from it (invoke-rc.d(8)).
+    """Debian's packages of web servers start them; policy-rc.d keeps them from it until the next boot (invoke-rc.d(8)).
 
     One that is there already is left as it is, unless a run of ours that was killed left it behind.
     """

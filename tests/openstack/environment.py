@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import select
 import subprocess
-from collections.abc import Mapping
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +51,45 @@ def run_python(
         [program("python"), "-P", *arguments],
         input=text, env=environment(home, more), cwd=home, capture_output=True, text=True, timeout=TIMEOUT, check=False,
     )  # fmt: skip
+
+
+def at_a_terminal(
+    command: Sequence[str], variables: Mapping[str, str], answers: Sequence[str], timeout: float = TIMEOUT
+) -> str:
+    """What a command prints to somebody who types an answer each time ``Password:`` is asked; it has to succeed.
+
+    :param variables: all those of its environment
+    :param timeout: seconds until it has ended
+    """
+    controller, terminal = pty.openpty()
+    with tempfile.TemporaryFile("w+") as printed:
+        process = subprocess.Popen(
+            command, env=dict(variables), stdin=terminal, stdout=printed, stderr=terminal, start_new_session=True
+        )
+        os.close(terminal)
+        try:
+            end, said, given = time.monotonic() + timeout, b"", 0
+            while more := _read(controller, end, said):
+                said += more
+                if given < min(said.count(b"Password:"), len(answers)):
+                    os.write(controller, f"{answers[given]}\n".encode())
+                    given += 1
+            assert process.wait(max(1, end - time.monotonic())) == 0, said.decode()
+        finally:
+            process.kill()
+            process.wait()
+            os.close(controller)
+        printed.seek(0)
+        return printed.read()
+
+
+def _read(controller: int, end: float, said: bytes) -> bytes:
+    """The next that is said at a terminal; nothing when all have left it."""
+    assert select.select([controller], [], [], max(0, end - time.monotonic()))[0], f"it only said {said.decode()!r}"
+    try:
+        return os.read(controller, 4096)
+    except OSError:  # EIO
+        return b""
 
 
 class OpenStackClient:

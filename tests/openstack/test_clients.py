@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,7 +16,7 @@ from tests.hosts import ComputeHost
 from tests.hosts.guest import NOVA
 from tests.hosts.network import Network
 from tests.openstack.conftest import ClientOf
-from tests.openstack.environment import TIMEOUT, OpenStackClient, environment, program, run_python
+from tests.openstack.environment import OpenStackClient, at_a_terminal, environment, program, run_python
 from tests.service import Appliance
 from tests.service.appliance import token_of
 from tests.service.rfb import RfbClient
@@ -231,29 +228,11 @@ class TestCloudsYaml:
         del client.variables["OS_PASSWORD"]
 
         assert "No password entered" in client.refusal("server", "list")
-        assert "web-1" in _at_a_terminal(client, appliance.passwords["max"])
+        command = [program("openstack"), "server", "list", "-f", "value"]
+        variables = environment(client.home, client.variables)
+        assert "web-1" in at_a_terminal(command, variables, [appliance.passwords["max"]])
 
 
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path
-
-
-def _at_a_terminal(client: OpenStackClient, password: str) -> str:
-    """What ``openstack server list`` prints to somebody who types the password when asked."""
-    controller, terminal = pty.openpty()
-    process = subprocess.Popen(
-        [program("openstack"), "server", "list", "-f", "value"], env=environment(client.home, client.variables),
-        stdin=terminal, stdout=subprocess.PIPE, stderr=terminal, text=True, start_new_session=True,
-    )  # fmt: skip
-    os.close(terminal)
-    try:
-        asked = b""
-        while b"Password:" not in asked:
-            asked += os.read(controller, 1024)
-        os.write(controller, f"{password}\n".encode())
-        return process.communicate(timeout=TIMEOUT)[0]
-    finally:
-        process.kill()
-        process.wait()
-        os.close(controller)

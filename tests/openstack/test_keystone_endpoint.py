@@ -101,6 +101,22 @@ def test_the_entry_comes_stays_and_goes_and_others_are_not_touched(playbook: Pla
     assert playbook.changed(state="absent", url="") == 0
 
 
+def test_entries_of_one_name_and_two_types_have_each_its_own_endpoints(playbook: Playbook) -> None:
+    before = playbook.entries()
+    elsewhere = URL.replace("6080", "443")
+    assert playbook.changed() == 2
+    assert playbook.changed(service_type="compute", url=elsewhere) == 2
+    made = sorted(entry for service, entry in playbook.entries().items() if service not in before)
+    assert made == [
+        (NAME, "compute", [("public", REGION, elsewhere)]),
+        (NAME, "porthole", [("public", REGION, URL)]),
+    ]
+    assert playbook.changed(service_type="compute", url=elsewhere) == 0
+    assert playbook.changed(service_type="compute", state="absent") == 1
+    assert playbook.changed(state="absent") == 1
+    assert playbook.entries() == before
+
+
 @pytest.mark.parametrize("url", ["", "consoles.example.org/v2.1", "https://consoles.example.org:6080"])
 def test_an_address_that_is_none_is_refused_before_anything_is_asked(playbook: Playbook, url: str) -> None:
     before = playbook.entries()

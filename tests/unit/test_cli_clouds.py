@@ -115,14 +115,21 @@ class TestKeystone:
         }
         assert "of the service" not in printed
 
+    def test_where_there_is_no_image_service_clients_are_told_so(self, says_with_keystone: Says) -> None:
+        told, untold = (
+            cloud_of(says_with_keystone("alice", "--project", "web", *more)[1]) for more in (["--no-image-service"], [])
+        )
+        assert told == {**untold, "has_image": False}
+
     def test_without_a_project_it_says_what_is_missing(self, says_with_keystone: Says) -> None:
         status, printed, error = says_with_keystone("alice")
 
         assert (status, printed) == (1, "")
         assert "--project" in error
 
-    def test_where_there_is_no_keystone_a_project_is_refused(self, says: Says) -> None:
-        status, printed, error = says("alice", "--project", "web")
+    @pytest.mark.parametrize("arguments", [["--project", "web"], ["--domain", "Customers"], ["--no-image-service"]])
+    def test_where_there_is_no_keystone_what_is_for_it_is_refused(self, says: Says, arguments: list[str]) -> None:
+        status, printed, error = says("alice", *arguments)
 
         assert (status, printed) == (1, "")
         assert "auth_strategy = keystone" in error
