@@ -90,10 +90,10 @@ def ensure(needs: Iterable[Need], log: Path, progress: Progress) -> None:
     """
     needs = list(needs)
     missing = _missing(needs)
-    if missing:
-        _check_that_it_can_be_done(missing)
-    elif os.geteuid() != 0 or not _left_behind():
+    if not missing:
+        _tidy_up(progress)
         return
+    _check_that_it_can_be_done(missing)
     with locks.held(locks.OURS, progress), _no_services_started():
         # What another checkout's run has installed meanwhile is there now.
         missing = _missing(needs)
@@ -129,9 +129,10 @@ def _install(missing: list[str], log: Path, progress: Progress) -> None:
     advice = f"Try it by hand: {_by_hand(missing)}"
     env = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "PATH": PATH}
     _finish_what_was_interrupted(log, progress, env)
-    # apt-get waits for dpkg's lock and not for that of its own lists.
-    with locks.held(locks.LISTS, progress):
-        pass
+    if locks.LISTS.parent.is_dir():  # apt-get makes it anew where an image goes without
+        # apt-get waits for dpkg's lock and not for that of its own lists.
+        with locks.held(locks.LISTS, progress):
+            pass
     with progress.step("Debian's package lists"):
         run([*_APT_GET, "update"], log, advice=advice, env=env)
     with progress.step(f"Debian packages ({' '.join(missing)})"):
@@ -163,6 +164,13 @@ def _finish_what_was_interrupted(log: Path, progress: Progress, env: dict[str, s
 
 def _interrupted() -> bool:
     return any(UPDATES.glob("[0-9]*"))
+
+
+def _tidy_up(progress: Progress) -> None:
+    """Remove what a run that was killed left behind; what belongs to one that is at work stays."""
+    if os.geteuid() == 0 and _left_behind():
+        with contextlib.suppress(StepFailed), locks.held(locks.OURS, progress, wait=0), _no_services_started():
+            pass
 
 
 def _left_behind() -> bool:

@@ -75,11 +75,12 @@ class Recorder:
 
     :param audit_log: the log; None records nothing
     :param clock: Unix time in seconds
+    :ivar clock: the same
     """
 
     def __init__(self, audit_log: AuditLog | None, clock: Callable[[], float] = time.time) -> None:
         self._log = audit_log
-        self._clock = clock
+        self.clock = clock
         self._allowance = Allowance()
         self._passed_over: Counter[str] = Counter()
         self._teller: gevent.Greenlet[[], None] | None = None
@@ -102,7 +103,7 @@ class Recorder:
         if self._log is None:
             return
         try:
-            self._log.write(Entry(event=event, time=self._clock(), **fields))
+            self._log.write(Entry(event=event, time=self.clock(), **fields))
         except AuditUnavailable:
             self._refusing = True
             raise
@@ -122,18 +123,21 @@ class Recorder:
         if self._teller is None or self._teller.dead:
             self._teller = gevent.spawn_later(TELL_EVERY, self._tell_passed_over)
 
-    def happened(self, event: Event, **fields: Unpack[Fields]) -> None:
-        """Record an act that has happened, now or as soon as the log works again. Never raises."""
+    def happened(self, event: Event, at: float | None = None, **fields: Unpack[Fields]) -> None:
+        """Record an act that has happened, now or as soon as the log works again. Never raises.
+
+        :param at: when, Unix time in seconds; None for this moment
+        """
         if self._log is None:
             return
-        act = _Act(Entry(event=event, time=self._clock(), **fields))
+        act = _Act(Entry(event=event, time=self.clock() if at is None else at, **fields))
         if self._closing.is_set() or len(self._late) >= MAX_LATE:
             _lose(act)
             return
         self._late.append(act)
         if self._writing is None or self._writing.dead:
             self._writing = gevent.spawn(self._write_late)
-        if not self._failing:
+        if not self.is_failing:
             act.tried.wait(LATE_WAIT)
 
     def problem(self) -> str:

@@ -128,8 +128,9 @@ class NovaApi:
             raise AuthorityUnavailable(f"no answer within {self._timeout:g} s") from None
         except (ClientException, OSError) as error:  # those of requests are of the latter
             raise AuthorityUnavailable(str(error).replace(token, "***")) from None
-        except (ValueError, RecursionError) as error:
-            # Of a host that is none, which urllib3 encodes; of an answer of Keystone's that json does not read.
+        except (ValueError, RecursionError, TypeError, AttributeError, LookupError) as error:
+            # Of a host that is none, which urllib3 encodes; of an answer of Keystone's that json does not read, or in
+            # which keystoneauth does not find what it looks for.
             raise AuthorityUnavailable(f"it is not answered as by Nova: {error}".replace(token, "***")) from None
         return _console(status, body)
 

@@ -115,10 +115,10 @@ class Relay:
             for side in (self._client, self._target):
                 side.settimeout(0.0)
                 no_delay(side)
-            tick = min(self._ping_interval, self._ping_timeout) / 2
-            self._watchers.every(tick, self._on_tick).start()
             self._confirm()
             if self._ended is None:
+                tick = min(self._ping_interval, self._ping_timeout) / 2
+                self._watchers.every(tick, self._on_tick).start()
                 self._watchers.guarded(self._begin)()
             self._wake.wait()
         finally:

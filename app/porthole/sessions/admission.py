@@ -35,7 +35,8 @@ from porthole.sessions.records import Recorded
 from porthole.sessions.registry import Sessions
 from porthole.sessions.rights import holder, needed
 from porthole.sessions.session import Session
-from porthole.sessions.telling import Start, tell_refusal
+from porthole.sessions.start import Start
+from porthole.sessions.telling import tell_refusal
 from porthole.sessions.ticket import Ticket, Tickets
 from porthole.state.rows import SessionRow
 
@@ -258,7 +259,7 @@ class Admission:
                 connection,
                 request.client,
                 start=start,
-                undo=lambda: self._records.undo(record, ticket.claims),
+                undo=lambda: self._records.undo(record, ticket.claims) if ticket.row is None else None,
                 power_state=self._instances.power_state,
                 forget=self._sessions.forget,
                 expiry=lambda: self._records.expiry(record.session_id),

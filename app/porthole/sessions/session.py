@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable
-from typing import Protocol
 
 import gevent
 import structlog
@@ -21,6 +20,7 @@ from porthole.proxy.relay import Relay
 from porthole.proxy.rfb.client_messages import Mode
 from porthole.proxy.target import Target
 from porthole.sessions.records import Recorded
+from porthole.sessions.start import Start
 from porthole.state.database import StoreUnavailable
 from porthole.state.rows import Traffic
 
@@ -39,16 +39,6 @@ _REASONS = {
     PowerState.CRASHED: "The instance has crashed.",
     PowerState.SUSPENDED: "The instance was suspended.",
 }
-
-
-class Start(Protocol):
-    """That a session starts, for the audit log (:class:`porthole.sessions.telling.Start`)."""
-
-    def must_be_told(self) -> None:
-        """Put it on record, or raise :class:`AuditUnavailable`."""
-
-    def tell_late(self) -> None:
-        """Put it on record some time, when it is not."""
 
 
 class Session:

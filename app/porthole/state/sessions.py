@@ -85,10 +85,13 @@ class SessionTable:
         return self._database.write(write)
 
     def undo(self, session_id: str, connection: str, token_id: str) -> None:
-        """Take a beginning back: the session is gone, and the token as it was. Not if another connection has it now."""
+        """Take a beginning back: the session is gone, and the token as it was.
+
+        Not if another connection has it now, or somebody has ended it: then the token stays used.
+        """
 
         def write(connected: sqlite3.Connection) -> None:
-            query = "DELETE FROM sessions WHERE session_id = ? AND connection = ?"
+            query = "DELETE FROM sessions WHERE session_id = ? AND connection = ? AND ended IS NULL"
             if connected.execute(query, (session_id, connection)).rowcount == 1:
                 connected.execute("UPDATE tokens SET uses = uses - 1 WHERE token_id = ? AND uses > 0", (token_id,))
 

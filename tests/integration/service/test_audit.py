@@ -299,17 +299,20 @@ class TestFullDisk:
     ) -> None:
         tokens = [(service.token(), new_secret()) for _ in range(4096 // 400 + 2)]
         fill(small_disk)
-        for token, secret in tokens:  # what is left of the log's last page is used up first
+        browsers = []
+        for token, secret in tokens:  # what is left of the log's last page is used up first, by starts alone
             browser = service.upgrade(token, secret)
-            assert browser.recv() == b"RFB 003.008\n", "our own greeting, which says nothing of the guest"
+            browsers.append(browser)
+            assert browser.recv() == b"RFB 003.008\n", "the greeting is ours"
             browser.send_binary(b"RFB 003.008\n")
             opcode, said = browser.recv_data(control_frame=True)
-            browser.close()
             if opcode == websocket.ABNF.OPCODE_CLOSE:
                 break
         assert struct.unpack("!H", said[:2]) == (1011,)
         assert said[2:].startswith(b"The service cannot record at the moment")
         assert service.refusal(token, secret)[:2] == (503, "audit-unavailable"), "from now on it is known"
+        for browser in browsers:
+            browser.close()
 
         small_disk.unlink()
         wait_until(lambda: service.call("GET", "/readyz", user=None)[0] == 200)

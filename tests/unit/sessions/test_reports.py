@@ -16,7 +16,7 @@ from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.reports import AT_ONCE, REPORT_EVERY, TRY_AGAIN, Reports
 from porthole.sessions.session import Session
-from porthole.sessions.telling import Start
+from porthole.sessions.start import Start
 from porthole.state.database import StoreUnavailable
 from porthole.state.rows import Traffic
 from porthole.state.sessions import SessionTable

@@ -31,7 +31,7 @@ from porthole.sessions import session as session_module
 from porthole.sessions.records import Lifetime, Recorded, Records
 from porthole.sessions.registry import OwnPlaces, Sessions
 from porthole.sessions.session import Session
-from porthole.sessions.telling import Start
+from porthole.sessions.start import Start
 from porthole.state.database import StoreUnavailable
 from porthole.state.sessions import SessionTable
 from porthole.state.sqlite import SqliteStore

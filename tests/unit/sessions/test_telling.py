@@ -98,6 +98,22 @@ class TestStart:
         assert started["session_id"] == ended["session_id"] == session.record.session_id
         assert ended["reason"].startswith("1011 The service cannot record")
 
+    def test_one_that_was_ended_meanwhile_is_not_taken_back(self, world: World) -> None:
+        session = world.admission.admit(world.request())
+        assert world.table.end(session.record.session_id, CloseCode.ENDED_BY_ADMINISTRATOR, "ended")
+        world.audited.break_()
+        session.confirm()
+        assert uses(world) == 1
+        over(session)
+
+    def test_one_that_ends_while_its_start_is_on_its_way_has_it_on_record_once(self, world: World) -> None:
+        session = world.admission.admit(world.request())
+        confirming = gevent.spawn(session.confirm)
+        gevent.sleep(0)
+        over(session, Ended(CloseCode.GOING_AWAY, "cut off", "service"))
+        confirming.join(10)
+        assert sorted(world.audited.events()) == ["session-ended", "session-started"]
+
     def test_one_whose_browser_left_before_its_101_has_both_too(self, world: World) -> None:
         over(world.admission.admit(world.request()))
         assert world.audited.events() == ["session-started", "session-ended"]
