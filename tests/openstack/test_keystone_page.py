@@ -37,7 +37,7 @@ PASSWORD = "of the page's own user"
 PASSWORD_FILE = "/etc/porthole/keystone.password"
 NO_GLANCE = "public endpoint for image service in RegionOne region not found"
 
-MAKING, CHECKING, LOOKING, REGISTERING, USING, PRINTING, ENDING = range(7)
+MAKING, CHECKING, LOOKING, REGISTERING, USING, PRINTING, ENDING, ENDING_LINKS = range(8)
 """The page's blocks of commands."""
 
 OF_THE_APPLIANCE, OF_THE_INVENTORY, OF_CLOUDS = range(3)
@@ -120,7 +120,7 @@ def instances(site: Site, service: Appliance) -> list[str]:
 
 def test_every_block_of_the_page_is_known_here() -> None:
     counted = {language: len(blocks(PAGE, language)) for language in ("sh", "ini", "yaml")}
-    assert counted == {"sh": ENDING + 1, "ini": 1, "yaml": OF_CLOUDS + 1}
+    assert counted == {"sh": ENDING_LINKS + 1, "ini": 1, "yaml": OF_CLOUDS + 1}
     assert (DOCS / PAGE).read_text().count("\n```") == 2 * sum(counted.values()), "there is another language"
 
 
@@ -218,3 +218,15 @@ def test_what_was_given_out_is_ended(site: Site, guest: str, eventually: Eventua
     site.shell(replaced("\n".join(rest), ids), None)
     assert client.wait_for_close().code == 4002
     eventually(lambda: not site.shell(f"{listing} --json", None))
+
+
+def test_a_link_that_was_given_out_is_listed_and_ended(site: Site, guest: str) -> None:
+    headers = {"X-Auth-Token": site.keystone.token(USER, PROJECT)}
+    made = site.service.call("POST", "/v1/shares", None, headers=headers, json={"instance": guest})
+    watching = connect(site, made.json()["url"])
+    listing, ending = site.addressed(commands(ENDING_LINKS), CONSOLES).splitlines()
+    administrator = site.keystone.token("admin", "admin")
+    (listed,) = json.loads(site.shell(listing, TOKEN=administrator))["shares"]
+    site.shell(replaced(ending, {"TOKEN_ID": listed["token_id"]}), None)
+    assert watching.wait_for_close().code == 4002
+    assert json.loads(site.shell(listing, TOKEN=administrator))["shares"] == []
