@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
 import pytest
 from flask.testing import FlaskClient
+from gevent.event import Event
 from werkzeug.test import TestResponse
 
+from porthole.api.limits import SIGN_INS_PER_ADDRESS
 from porthole.auth.users import add_user, remove_user
 from tests.unit.api.conftest import ADMIN, BASE_URL, HOST_ORIGIN, ORIGIN, PASSWORD, Api, ApiSettings, basic
 
@@ -101,6 +104,33 @@ class TestSigningIn:
         assert _code(response) in ((400, "bad-request"), (401, "not-authenticated"))
         assert PASSWORD not in response.text
         assert "pppp" not in response.text
+
+    def test_one_address_has_a_part_of_the_turns(self, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+        """So nobody keeps all others from signing in by asking often."""
+        go, checked = Event(), []
+
+        def slow(_checker: object, name: bytes, *_more: object) -> bool:
+            checked.append(name)
+            return go.wait(20)
+
+        def answer(address: str) -> TestResponse:
+            login = {"username": "alice", "password": PASSWORD}
+            client = api.client.application.test_client()
+            return client.post("/v1/session", json=login, environ_base={"REMOTE_ADDR": address})
+
+        monkeypatch.setattr("porthole.auth.passwords.PasswordChecker.matches", slow)
+        asking = [gevent.spawn(answer, "192.0.2.1") for _ in range(SIGN_INS_PER_ADDRESS)]
+        gevent.sleep(0.1)
+        one_more = answer("192.0.2.1")
+        assert _code(one_more) == (503, "too-busy")
+        assert one_more.headers["Retry-After"] == "5"
+        assert len(checked) == SIGN_INS_PER_ADDRESS
+        elsewhere = gevent.spawn(answer, "192.0.2.2")
+        gevent.sleep(0.1)
+        go.set()
+        gevent.joinall([*asking, elsewhere], timeout=20, raise_error=True)
+        assert [ended.get().status_code for ended in (*asking, elsewhere)] == [201] * (SIGN_INS_PER_ADDRESS + 1)
+        assert answer("192.0.2.1").status_code == 201
 
     @pytest.mark.parametrize("api", [ApiSettings(failed_sign_ins=3)], indirect=True)
     def test_wrong_passwords_count_for_a_user_however_the_name_is_written(self, client: FlaskClient) -> None:
