@@ -87,7 +87,7 @@ class Authentication:
                 return self._services.authenticator.sign_in(login)
 
         try:
-            proved = self._checked(login.who, check)
+            proved = self._checked(self._services.authenticator.counted_as(login), check)
         except (NotAuthenticated, LockedOut) as error:
             self._record.is_refused(login.username, error)
             raise
@@ -146,7 +146,7 @@ class Authentication:
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN[self._strategy]}")
         username, password = given.username, given.password
-        who = Login(username, password).who
+        who = self._services.authenticator.counted_as(Login(username, password))
         try:
             principal = self._checked(who, lambda: self._services.authenticator.authenticate(username, password))
         except (NotAuthenticated, LockedOut) as error:
