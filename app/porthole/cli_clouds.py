@@ -140,7 +140,7 @@ def text(
 def own_authority(cert: Path | None) -> Path | None:
     """The service's own certificate file, when it has an authority in it: then clients can be told to trust that.
 
-    :raises CloudsError: it cannot be read, or it holds the private key too, which clients must not have
+    :raises CloudsError: it cannot be read, or it would be named and holds the private key, which clients must not have
     """
     if cert is None:
         return None
@@ -156,9 +156,11 @@ def own_authority(cert: Path | None) -> Path | None:
             f"option cert in [DEFAULT] is {cert}, which cannot be read: {why}. "
             "Name a file of authorities with --cacert."
         ) from None
+    if not any(one.issuer == one.subject for one in certificates):
+        return None
     if b"PRIVATE KEY-----" in content:
         raise CloudsError(
             f"option cert in [DEFAULT] is {cert}, which holds the private key too. That is not for clients: copy the "
             "certificates alone to a file, and name that with --cacert."
         )
-    return cert if any(one.issuer == one.subject for one in certificates) else None
+    return cert

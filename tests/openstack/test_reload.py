@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -109,12 +110,13 @@ class TestKeystone:
         assert reloading.service.call("GET", "/v1/instances")[0] == 401, "the users of before are none any more"
         assert not reloading.opens(from_before)
 
-        keystone.call("PATCH", f"/users/{user}", {"user": {"password": "another"}})
+        another = secrets.token_hex(16)
+        keystone.call("PATCH", f"/users/{user}", {"user": {"password": another}})
         wait_until(lambda: reloading.status(token) == 503, PATIENCE)
-        password_file.write_text("another\n")
+        password_file.write_text(f"{another}\n")
         reloading.to(configuration, lambda: reloading.status(token) == 200)
         assert '"[keystone_authtoken] password"' in reloading.log()
-        for secret in (keystone.passwords["porthole-of-the-reload"], "another", token):
+        for secret in (keystone.passwords["porthole-of-the-reload"], another, token):
             assert secret not in reloading.log()
 
     def test_a_mistake_changes_nothing_and_is_said(

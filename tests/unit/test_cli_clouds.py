@@ -159,6 +159,16 @@ class TestAuthority:
         assert "private key" in error
         assert "--cacert" in error
 
+    def test_one_that_would_not_be_named_may_hold_it(self, says: Says, tmp_path: Path) -> None:
+        """Whoever has the certificate of a known authority, and the key in the same file, needs no cacert."""
+        cert, key = Authority(tmp_path / "ca").issue("a", "127.0.0.1")
+        cert.write_bytes(cert.read_bytes() + key.read_bytes())
+
+        status, printed, _ = says("alice", cert=cert, key=key)
+
+        assert status == 0
+        assert "cacert" not in cloud_of(printed)
+
     def test_the_file_that_clients_have_counts_before_it(self, says: Says, tmp_path: Path) -> None:
         cert, key = make_certificate(tmp_path, "127.0.0.1")
         _, printed, _ = says("alice", "--cacert", "/etc/ssl/ours.pem", cert=cert, key=key)

@@ -12,7 +12,7 @@ from typing import TypeVar
 from flask import g, request
 
 from porthole.api.errors import RequestError
-from porthole.api.limits import LockedOut, Lockout, RequestLimit
+from porthole.api.limits import LockedOut, Lockout, RequestLimit, SignInsUnderWay
 from porthole.api.recording import SignInRecord, Way
 from porthole.api.services import Services
 from porthole.auth.authenticator import Login, Proved
@@ -48,6 +48,7 @@ class Authentication:
         self._record = SignInRecord(services.audit, services.authenticator)
         self._requests = RequestLimit(settings.api_requests_per_user, who="this user", memory=services.memory("users"))
         self._lockout = Lockout(settings.failed_sign_ins, settings.lockout_time, memory=services.memory("sign-ins"))
+        self._under_way = SignInsUnderWay()
         self._origins = OriginPolicy(services.settings.novncproxy_base_url, ())
 
     def require(self) -> Principal:
@@ -80,8 +81,13 @@ class Authentication:
         :raises LockedOut: too many passwords were wrong
         :raises AuditUnavailable: it cannot be recorded, whether it is right or not
         """
+
+        def check() -> Proved:
+            with self._under_way.one(request.remote_addr or ""):
+                return self._services.authenticator.sign_in(login)
+
         try:
-            proved = self._checked(login.who, lambda: self._services.authenticator.sign_in(login))
+            proved = self._checked(self._services.authenticator.counted_as(login), check)
         except (NotAuthenticated, LockedOut) as error:
             self._record.is_refused(login.username, error)
             raise
@@ -140,7 +146,7 @@ class Authentication:
         if given is None or given.type != "basic" or given.username is None or given.password is None:
             raise NotAuthenticated(f"The Authorization header is not one of http_basic. {SIGN_IN[self._strategy]}")
         username, password = given.username, given.password
-        who = Login(username, password).who
+        who = self._services.authenticator.counted_as(Login(username, password))
         try:
             principal = self._checked(who, lambda: self._services.authenticator.authenticate(username, password))
         except (NotAuthenticated, LockedOut) as error:

@@ -1,23 +1,32 @@
 """How often may one ask: requests of the API from an address and of a user, and wrong passwords for a user's name.
 
 It is counted in memory, which the workers of a service share. What is remembered has a bound: beyond it the oldest is
-forgotten.
+forgotten. Sign-ins under way are counted by each worker, as are the turns that they take.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from contextlib import AbstractContextManager, nullcontext
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Generic, Protocol, TypeVar
+
+from porthole.auth.errors import TooBusy
+from porthole.proxy.connections import source
 
 K = TypeVar("K")
 V = TypeVar("V")
 
 MAX_REMEMBERED = 10_000
 """Addresses, users, and pairs of address and user name, that are remembered."""
+
+SIGN_INS_PER_ADDRESS = 8
+"""Sign-ins of one address under way in one process, so that nobody alone takes all turns; a /64 of IPv6 is one."""
+
+SIGN_IN_AGAIN_AFTER = 5
+"""Seconds after which one more makes sense."""
 
 Pair = tuple[float, float]
 """What is remembered of somebody: a count, and a time by the limit's clock."""
@@ -200,3 +209,31 @@ class Lockout:
         """It was right: all is forgotten."""
         with self._failed.alone():
             self._failed.drop((address, username))
+
+
+class SignInsUnderWay:
+    """Sign-ins of each address whose password is being checked, or waits for that.
+
+    :param at_most: of one address
+    """
+
+    def __init__(self, at_most: int = SIGN_INS_PER_ADDRESS) -> None:
+        self._at_most = at_most
+        self._of: Counter[str] = Counter()
+
+    @contextmanager
+    def one(self, address: str) -> Iterator[None]:
+        """One more, for as long as this lasts.
+
+        :raises TooBusy: it is one too many
+        """
+        whose = source(address)
+        if self._of[whose] >= self._at_most:
+            raise TooBusy(SIGN_IN_AGAIN_AFTER, " from this address")
+        self._of[whose] += 1
+        try:
+            yield
+        finally:
+            self._of[whose] -= 1
+            if not self._of[whose]:
+                del self._of[whose]

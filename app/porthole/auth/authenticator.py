@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -10,12 +9,6 @@ from porthole.auth.principal import Principal
 from porthole.auth.signin import SignIn
 from porthole.config import AuthStrategy
 from porthole.consoleauth.tokens import Claims
-
-DEFAULT_DOMAIN = "Default"
-"""The name that ``keystone-manage bootstrap`` gives the domain that counts where none is named."""
-
-_IGNORED = frozenset({"Mn", "Cc", "Cf"})
-"""General categories of Unicode that a collation may pass over: marks on letters, and what nobody sees."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +25,6 @@ class Login:
     user_domain: str = ""
     project: str = ""
     project_domain: str = ""
-
-    @property
-    def who(self) -> str:
-        """A key for the user, under which wrong passwords are counted.
-
-        All spellings that Keystone's database may take for one user have the same: with MySQL's collations neither
-        case nor accents nor spaces at the end count. Two users whose names differ in these alone share their count.
-        """
-        return f"{_folded(self.username)}\n{_folded(self.user_domain or DEFAULT_DOMAIN)}"
-
-
-def _folded(name: str) -> str:
-    """A name without what a collation may pass over."""
-    plain = unicodedata.normalize("NFKD", unicodedata.normalize("NFKD", name).casefold())
-    return "".join(letter for letter in plain if unicodedata.category(letter) not in _IGNORED).strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +53,9 @@ class Authenticator(Protocol):
     @property
     def challenge(self) -> str:
         """The value of ``WWW-Authenticate`` (RFC 9110, 11.6.1)."""
+
+    def counted_as(self, login: Login) -> str:
+        """A key for the user, under which wrong passwords are counted."""
 
     def authenticate(self, username: str, password: str) -> Principal:
         """Who this is, by what came with a request (http_basic).

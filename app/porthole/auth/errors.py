@@ -27,15 +27,16 @@ class NotAuthenticated(AuthError):
 
 
 class TooBusy(AuthError):
-    """The queue of passwords to check is full.
+    """The queue of passwords to check is full, or one address has its part of it.
 
     :param retry_after: whole seconds after which trying again makes sense
+    :param whose: what follows "passwords" when only some of them are too many, with a space before it
     """
 
-    def __init__(self, retry_after: int) -> None:
+    def __init__(self, retry_after: int, whose: str = "") -> None:
+        others = "" if whose else "; the browser's sign-in and a password that was just used need no check"
         super().__init__(
-            f"Too many passwords are being checked at the moment. Try again in {retry_after} seconds; "
-            "the browser's sign-in and a password that was just used need no check."
+            f"Too many passwords{whose} are being checked at the moment. Try again in {retry_after} seconds{others}."
         )
         self.retry_after = retry_after
 

@@ -49,6 +49,10 @@ class HtpasswdAuthenticator:
         """RFC 7617, with UTF-8 for names and passwords."""
         return 'Basic realm="Porthole", charset="UTF-8"'
 
+    def counted_as(self, login: Login) -> str:
+        """The name as it is, for the user file's names are exact."""
+        return login.username
+
     def authenticate(self, username: str, password: str) -> Principal:
         """Who this is.
 

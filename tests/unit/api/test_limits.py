@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from porthole.api.limits import MAX_REMEMBERED, LockedOut, Lockout, Pair, Recent, RequestLimit, TooManyRequests
+from porthole.api.limits import (
+    MAX_REMEMBERED,
+    SIGN_INS_PER_ADDRESS,
+    LockedOut,
+    Lockout,
+    Pair,
+    Recent,
+    RequestLimit,
+    SignInsUnderWay,
+    TooManyRequests,
+)
+from porthole.auth.errors import TooBusy
+from porthole.auth.keystone.identity import MAX_SIGN_INS
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -110,3 +123,41 @@ class TestLockout:
         for number in range(MAX_REMEMBERED + 100):
             lockout.failed(HERE, str(number))
         assert len(memory._entries) == MAX_REMEMBERED
+
+
+class TestSignInsUnderWay:
+    @pytest.fixture
+    def held(self) -> Iterator[ExitStack]:
+        with ExitStack() as held:
+            yield held
+
+    def test_one_address_has_a_part_of_the_turns(self, held: ExitStack) -> None:
+        assert SIGN_INS_PER_ADDRESS < MAX_SIGN_INS
+        under_way = SignInsUnderWay()
+        for _ in range(SIGN_INS_PER_ADDRESS):
+            held.enter_context(under_way.one(HERE))
+        with pytest.raises(TooBusy, match="passwords from this address are being checked"), under_way.one(HERE):
+            pass
+        with under_way.one(THERE):
+            """Another address has its own."""
+
+    def test_one_that_is_done_makes_room_for_another_however_it_ended(self) -> None:
+        under_way = SignInsUnderWay(1)
+        for _ in range(3):
+            with pytest.raises(ValueError, match="it was wrong"), under_way.one(HERE):
+                raise ValueError("it was wrong")
+        with under_way.one(HERE), pytest.raises(TooBusy), under_way.one(HERE):
+            pass
+        with under_way.one(HERE):
+            """One that was refused takes no room."""
+
+    @pytest.mark.parametrize(
+        ("first", "second"), [("2001:db8::1", "2001:db8::ffff:1"), ("192.0.2.1", "::ffff:192.0.2.1")]
+    )
+    def test_a_network_that_one_client_has_is_one_address(self, held: ExitStack, first: str, second: str) -> None:
+        under_way = SignInsUnderWay(1)
+        held.enter_context(under_way.one(first))
+        with pytest.raises(TooBusy), under_way.one(second):
+            pass
+        with under_way.one("2001:db8:0:1::1"):
+            """The next /64 is somebody else's."""

@@ -14,6 +14,7 @@ from porthole.auth.errors import AuthError, NotAuthenticated, WrongScope
 from porthole.auth.keystone.answers import Answer
 from porthole.auth.keystone.identity import Identity
 from porthole.auth.keystone.kept import Kept, Store
+from porthole.auth.keystone.spelling import user_key
 from porthole.auth.keystone.validated import Valid, Validated
 from porthole.auth.principal import Principal, Role
 from porthole.auth.signin import SIGN_IN_AGAIN, SignIn
@@ -63,6 +64,10 @@ class KeystoneAuthenticator:
     def challenge(self) -> str:
         """As keystonemiddleware has it: where tokens come from."""
         return f'Keystone uri="{self._settings.www_authenticate_uri}"'
+
+    def counted_as(self, login: Login) -> str:
+        """The user's name and domain, many spellings of which are one (:mod:`porthole.auth.keystone.spelling`)."""
+        return user_key(login)
 
     def authenticate(self, username: str, password: str) -> Principal:
         """Nobody: a password with each request would be one more token of Keystone with each."""

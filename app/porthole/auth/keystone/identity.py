@@ -106,8 +106,8 @@ class Identity:
         self._deadline = PATIENCE * one
         times = self._deadline - one, self._deadline
         self._tokens = _Kind(
-            Turns(AT_ONCE, MAX_WAITING, *times), About.TOKENS, verdicts.is_no_token, tuple(About)
-        )  # fmt: skip
+            Turns(AT_ONCE, MAX_WAITING, *times), About.TOKENS, verdicts.is_no_token, (About.REACH, About.TOKENS)
+        )
         self._sign_ins = _Kind(
             Turns(SIGN_INS_AT_ONCE, MAX_SIGN_INS, *times), About.SIGN_INS, verdicts.is_refusal,
             (About.REACH, About.SIGN_INS),
@@ -117,7 +117,7 @@ class Identity:
         )
         # What stands in the place of Keystone may answer this too, so the answer's content has to prove it.
         self._looks = _Kind(Turns(1, 1, *times), None, lambda _error: False, ())
-        self._trouble = Trouble(settings.auth_url)
+        self._trouble = Trouble(settings.auth_url, clock)
         self._is_proved = False
         self._heard, self._tried = -PROBE_EVERY, -PROVE_EVERY
         self._probe: gevent.Greenlet[[], None] | None = None
@@ -195,7 +195,7 @@ class Identity:
 
     def _look(self) -> None:
         """Whether it is there; and now and then, as long as that is in doubt, whether it checks tokens for us."""
-        is_in_doubt = not self._is_proved or self._trouble.has(About.TOKENS) or self._trouble.has(About.SIGN_INS)
+        is_in_doubt = not self._is_proved or self._trouble.has(About.TOKENS)
         try:
             if is_in_doubt and self._clock() - self._tried >= PROVE_EVERY:
                 self.validate(NO_TOKEN)

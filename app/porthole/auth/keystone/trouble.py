@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from enum import Enum
 
 import structlog
+
+LAPSES = 300.0
+"""Seconds for which a failed sign-in counts: nobody may sign in for hours, and nothing else shows that it works."""
 
 MAX_REASON = 300
 """Characters of a reason in the log; parts of it may be Keystone's words."""
@@ -22,7 +27,8 @@ class About(Enum):
     """It answers, and does not tell this service what a token is: its user is refused, for example."""
 
     SIGN_INS = "sign-ins"
-    """It answers, and a password brings neither a token nor a refusal."""
+    """It answers, and a password brings neither a token nor a refusal. Only another password shows that it is over, so
+    it counts for :data:`LAPSES`."""
 
 
 _SENTENCES = {
@@ -38,28 +44,31 @@ class Trouble:
     """Remembers what is wrong, and logs when it begins and when it is over.
 
     :param url: Keystone's, for the log
+    :param clock: seconds that only go forward
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._url = url
-        self._reasons: dict[About, str] = {}
+        self._clock = clock
+        self._seen: dict[About, float] = {}  # when it was seen last
 
     def begins(self, about: About, why: str) -> None:
         """Something is wrong, perhaps still."""
-        if about not in self._reasons:
+        if not self.has(about):
             log.error("Keystone cannot be asked", url=self._url, about=about.value, why=why[:MAX_REASON])
-        self._reasons[about] = why
+        self._seen[about] = self._clock()
 
     def is_over(self, *abouts: About) -> None:
         """These have just been seen to work."""
         for about in abouts:
-            if self._reasons.pop(about, None) is not None:
+            if self._seen.pop(about, None) is not None:
                 log.info("Keystone answers again", url=self._url, about=about.value)
 
     def has(self, about: About) -> bool:
-        """Whether this is wrong."""
-        return about in self._reasons
+        """Whether this is wrong, as far as is known."""
+        seen = self._seen.get(about)
+        return seen is not None and not (about is About.SIGN_INS and self._clock() - seen >= LAPSES)
 
     def sentence(self) -> str:
         """The worst of it, for people; empty when nothing is."""
-        return next((_SENTENCES[about] for about in About if about in self._reasons), "")
+        return next((_SENTENCES[about] for about in About if self.has(about)), "")

@@ -112,7 +112,7 @@ def stand_in() -> Iterator[StandIn]:
     server.server_close()
 
 
-def settings(url: str, *, http_connect_timeout: float = 5.0, token_cache_time: int = 0) -> KeystoneSettings:
+def settings(url: str, *, http_connect_timeout: float = 30.0, token_cache_time: int = 0) -> KeystoneSettings:
     """``[keystone_authtoken]`` of a service that asks this Keystone."""
     return KeystoneSettings(
         url, "https://keystone.example.org/v3", "password", "porthole", "a secret of ours", "service", "Default",

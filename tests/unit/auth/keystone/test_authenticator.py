@@ -44,6 +44,11 @@ def test_it_says_where_tokens_come_from(authenticator: KeystoneAuthenticator) ->
     assert authenticator.challenge == 'Keystone uri="https://keystone.example.org/v3"'
 
 
+def test_spellings_of_a_user_share_a_count(authenticator: KeystoneAuthenticator) -> None:
+    assert authenticator.counted_as(Login("ÀDA ", "x")) == authenticator.counted_as(Login("ada", "y", "default"))
+    assert authenticator.counted_as(Login("ada", "x")) != authenticator.counted_as(Login("ada", "x", "customers"))
+
+
 @pytest.mark.parametrize("token", ["", " ", "two words", "ä", "a\0", "a\n", "x" * (MAX_TOKEN_LENGTH + 1)])
 def test_what_cannot_be_a_token_is_refused_without_a_question(authenticator: KeystoneAuthenticator, token: str) -> None:
     with pytest.raises(NotAuthenticated):

@@ -10,7 +10,8 @@ import pytest
 from porthole.auth.authenticator import Login
 from porthole.auth.errors import IdentityUnavailable, NotAuthenticated
 from porthole.auth.keystone.authenticator import KeystoneAuthenticator
-from tests.unit.auth.keystone.conftest import ERROR, OWN, USER, Reply, StandIn, token_body
+from porthole.auth.keystone.identity import Identity
+from tests.unit.auth.keystone.conftest import ERROR, OWN, USER, Reply, StandIn, settings, token_body
 
 Ask = Callable[..., KeystoneAuthenticator]
 
@@ -18,12 +19,12 @@ ADA = Login("ada", "hush", project="alpha")
 
 
 @pytest.mark.parametrize("seconds", [0.3, 0.9, 2.5])
-def test_a_part_of_a_second_is_a_time_too(ask: Ask, stand_in: StandIn, seconds: float) -> None:
+def test_a_part_of_a_second_is_a_time_too(stand_in: StandIn, seconds: float) -> None:
     """keystonemiddleware's own option has whole seconds, so that 0.9 was 0, which is none that requests takes."""
-    authenticator = ask(http_connect_timeout=seconds)
-    assert authenticator.sign_in(ADA).principal.user_id == "u1"
-    assert authenticator.validate(USER).project_id == "p1"
-    assert stand_in.asked[-1].startswith("GET /v3/auth/tokens")
+    identity = Identity(settings(stand_in.url, http_connect_timeout=seconds))
+    assert identity._protocol._session.timeout == seconds
+    assert identity._session.timeout == seconds
+    identity.close()
 
 
 NO_TOKENS = [

@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from porthole.auth.authenticator import Login
 from porthole.auth.errors import AuthError
 from porthole.auth.keystone.identity import PROBE_EVERY, PROVE_EVERY, Identity
+from porthole.auth.keystone.trouble import LAPSES
 from tests.unit.auth.keystone.conftest import ERROR, USER, Reply, StandIn, settings
 
 ADA = Login("ada", "hush", project="alpha")
@@ -113,15 +114,43 @@ def test_another_servers_shows_nothing(identity: Identity, stand_in: StandIn, cl
     tried(lambda: identity.password(ADA))
     assert "cannot be asked" in looked(identity, clock)
     stand_in.version = None
-    assert looked(identity, clock, PROVE_EVERY) != "", "sign-ins are still not answered"
+    assert "fails when users sign in" in looked(identity, clock, PROVE_EVERY), "that was not answered either"
 
 
-def test_a_sign_in_that_fails_says_nothing_of_tokens(identity: Identity, stand_in: StandIn) -> None:
+def test_a_sign_in_that_fails_says_nothing_of_tokens_nor_they_of_it(identity: Identity, stand_in: StandIn) -> None:
     stand_in.sign_in = Reply(500, ERROR)
     tried(lambda: identity.password(ADA))
     assert "fails when users sign in" in identity.problem()
     identity.validate(USER)
-    assert identity.problem() == "", "what checks tokens has a database"
+    assert "fails when users sign in" in identity.problem()
+    stand_in.sign_in = Reply(401, ERROR)
+    tried(lambda: identity.password(ADA))
+    assert identity.problem() == "", "a refusal is an answer"
+
+
+def test_it_counts_until_none_has_failed_for_a_while(identity: Identity, stand_in: StandIn, clock: Clock) -> None:
+    """Nobody may sign in for hours, and nothing but that shows that it works."""
+    identity.validate(USER)
+    stand_in.sign_in = Reply(500, ERROR)
+    with capture_logs() as logs:
+        for _ in range(2):
+            tried(lambda: identity.password(ADA))
+            clock.now += LAPSES - 1
+            assert "fails when users sign in" in identity.problem()
+        clock.now += 1
+        assert identity.problem() == ""
+        tried(lambda: identity.password(ADA))
+        assert "fails when users sign in" in identity.problem()
+    assert [line["event"] for line in logs] == ["Keystone cannot be asked"] * 2, "once for each time that it began"
+
+
+def test_nobody_asks_about_a_token_because_of_it(identity: Identity, stand_in: StandIn, clock: Clock) -> None:
+    identity.validate(USER)
+    stand_in.sign_in = Reply(500, ERROR)
+    tried(lambda: identity.password(ADA))
+    stand_in.asked.clear()
+    assert "fails when users sign in" in looked(identity, clock, PROVE_EVERY)
+    assert stand_in.asked == ["GET /v3"]
 
 
 def test_a_revocation_that_fails_says_nothing_of_sign_ins(identity: Identity, stand_in: StandIn) -> None:
