@@ -90,6 +90,7 @@ def test_it_warns_before_the_end_and_whoever_is_signed_in_stays_connected(
     console.wait_for("connected")
     expect(page.locator("#ending-text")).to_have_text(words("This session ends in"))
     (before,) = sessions(appliance)
+    page.wait_for_timeout(1000)  # times are told in whole seconds
     console.button("Stay connected").click()
     expect(console.button("Stay connected")).to_be_enabled()
     (after,) = sessions(appliance)

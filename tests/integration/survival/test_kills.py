@@ -16,6 +16,7 @@ from websocket import WebSocketException
 from tests.integration.survival.conftest import Records, ask
 from tests.service.appliance import token_of
 from tests.service.consoles import Process, Site, new_secret, wait_until
+from tests.service.rfb import Closed, RfbClient
 
 CLIENTS = 3
 ENOUGH = 12
@@ -28,10 +29,12 @@ class Answered:
 
     :ivar issued: ids of tokens whose URL somebody got
     :ivar opened: tokens whose upgrade got its 101, with the browser's secret
+    :ivar shown: ids of tokens whose browser got something of the guest
     """
 
     issued: list[str] = field(default_factory=list)
     opened: list[tuple[str, str]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
 
 
 def keep_opening(service: Process, answered: Answered, over: threading.Event) -> None:
@@ -45,8 +48,10 @@ def keep_opening(service: Process, answered: Answered, over: threading.Event) ->
             token, secret = token_of(answer["url"]), new_secret()
             connection = service.upgrade(token, secret)
             answered.opened.append((token, secret))
+            RfbClient(connection).handshake()
+            answered.shown.append(answer["token_id"])
             connection.close(timeout=1)
-        except (OSError, HTTPException, WebSocketException, json.JSONDecodeError):
+        except (OSError, HTTPException, WebSocketException, Closed, json.JSONDecodeError):
             continue
 
 
@@ -81,7 +86,9 @@ def test_nothing_that_was_answered_is_lost_with_the_worker(site: Site, records: 
     uses = dict(records.query("SELECT token_id, uses FROM tokens"))
     assert set(answered.issued) <= set(uses)
     started = {line["token_id"] for line in records.lines("session-started")}
-    assert sum(uses.values()) <= len(started), "what is used is in the log"
+    assert answered.shown
+    assert set(answered.shown) <= started, "whoever saw something of the guest is in the log"
+    assert sum(uses.values()) <= len(started) + CLIENTS, "the rest are connections that the kill has interrupted"
     assert len([uses[token] for token in answered.issued if uses[token] == 1]) >= len(answered.opened)
     for token, _ in answered.opened[:3] + answered.opened[before - 2 : before + 2]:
         assert service.refusal(token)[1] == "token-used"
