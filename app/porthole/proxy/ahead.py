@@ -14,6 +14,7 @@ what this connection carries in the time of its shortest way and a moment more, 
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import deque
 from typing import NamedTuple
@@ -36,6 +37,14 @@ MIN_WINDOW = 4096
 QUEUE = 0.125
 """Of the shortest way: the time for which more may be under way than fits into the connection, so that it is found out
 whether more does."""
+
+SPARE_STEP, MAX_SPARE = 0.01, 0.07
+"""Seconds for which still more may be under way: longer by the step with each answer that says that nothing has waited.
+Then what was measured is what the guest draws, and not what the connection carries. Asked only so often, it would draw
+less: QEMU looks at its screen again after two more of its periods, when it finds no request."""
+
+SLACK = 0.01
+"""Seconds by which an answer may come later than after the shortest way and :data:`QUEUE`, and nothing has waited."""
 
 SAMPLES = 8
 """Of the rate, of which the second highest counts: the highest may be an accident."""
@@ -68,12 +77,20 @@ _NUMBER = struct.Struct("!xI")
 
 
 class _Mark(NamedTuple):
-    """A ping that was sent: its number, when, how much was written before, and whether another was on its way still."""
+    """A ping that was sent.
+
+    :ivar number: in its payload
+    :ivar sent_at: when
+    :ivar position: how much was written before
+    :ivar follows: whether another was on its way still
+    :ivar is_alone: whether nothing at all was
+    """
 
     number: int
     sent_at: float
     position: int
     follows: bool
+    is_alone: bool
 
 
 class Ahead:
@@ -97,15 +114,19 @@ class Ahead:
         self._number = 0
         self._begin = 0  # position of the update that flows now
         self._size = 0  # of the one before it
-        self._is_alone = False  # whether nothing else was under way when it began, and it was not asked again since
-        self._arrived = _Mark(0, 0.0, 0, follows=False)  # what has arrived for sure
+        # Updates that have begun, with when and where, after which the browser has not asked yet.
+        self._flowing: deque[tuple[float, int]] = deque(maxlen=MAX_MARKS)
+        self._arrived = _Mark(0, 0.0, 0, follows=False, is_alone=False)  # what has arrived for sure
         self._arrived_at = 0.0
         self._since = 0  # where the next sample of the rate begins
         self._since_at = 0.0
         self._shortest = 0.0  # seconds there and back; 0 while nobody knows
         self._shortest_at = 0.0
+        self._recent = math.inf  # the shortest since then
+        self._drains_until = 0.0  # so long everything is to arrive first, so that the shortest way is seen again
         self._samples: deque[float] = deque(maxlen=SAMPLES)
         self._rate = 0.0  # bytes a second; 0 while nobody knows
+        self._spare = 0.0  # seconds for which more may be under way, while nothing shows that anything waits
         self._sampled_at = -PROBE  # when a rate was found
         self._probes_at = 0.0  # when one is looked for again
         self._pause = FIRST_PAUSE
@@ -152,8 +173,11 @@ class Ahead:
         self._looked_at = now
         self._size, self._begin = written - self._begin, written
         self._number = (self._number + 1) & 0xFFFFFFFF
-        self._is_alone = not self._marks
-        self._marks.append(_Mark(self._number, now, written, follows=not self._is_alone))
+        follows = bool(self._marks)
+        if since > FRESH:
+            self._flowing.clear()  # one that paused was taken for two
+        self._marks.append(_Mark(self._number, now, written, follows, not (follows or self._flowing)))
+        self._flowing.append((now, written))
         return _NUMBER.pack(self._number), self._repeat(now, written, self._size, begins=True)
 
     def answered(self, payload: bytes, now: float, written: int) -> bytes:
@@ -195,44 +219,51 @@ class Ahead:
             self._is_owed = False
             return b""
         too_long = self._held_at is not None and now - self._held_at >= MAX_HOLD
-        if too_long or self._has_room(now, written + coming) or (begins and self._probes(now)):
+        if too_long or self._has_room(now, written, coming) or (begins and self._probes(now)):
             self.repeats += 1
             self._is_owed, self._held_at = False, None
             return self._request
         self._is_owed = True
-        self._come_back(now, written + coming)
+        self._come_back(now, written, coming)
         return b""
 
     def _probes(self, now: float) -> bool:
-        if self._held_at is not None or now < max(self._probes_at, self._sampled_at + PROBE):
+        if self._held_at is not None or self._drains_until or now < max(self._probes_at, self._sampled_at + PROBE):
             return False
         self._probes_at = now + self._pause
         self._pause = min(2 * self._pause, LAST_PAUSE)
         return True
 
-    def _has_room(self, now: float, written: int) -> bool:
-        return self._under_way(now, written) < self._window
+    def _has_room(self, now: float, written: int, coming: int = 0) -> bool:
+        if self._drains_until > now:
+            return not self._flowing
+        if self._drains_until:
+            self._found(self._recent, now)
+        return self._under_way(now, written) + coming < self._window
 
-    def _come_back(self, now: float, written: int) -> None:
+    def _come_back(self, now: float, written: int, coming: int = 0) -> None:
         """Say when there is likely to be room; where no rate is known, the next answer will show."""
-        excess = self._under_way(now, written) - self._window
+        if self._drains_until:
+            self.wait = max(0.001, self._drains_until - now)
+            return
+        excess = self._under_way(now, written) + coming - self._window
         self.wait = min(MAX_HOLD, max(0.001, excess / self._rate)) if self._rate else None
 
     def _under_way(self, now: float, written: int) -> float:
-        """Bytes that are likely to be: the connection went on carrying since its last answer."""
-        return written - self._arrived.position - self._rate * (now - self._arrived_at)
+        """Bytes that are likely to be: the connection went on carrying them since its last answer."""
+        return max(0.0, written - self._arrived.position - self._rate * (now - self._arrived_at))
 
     @property
     def _window(self) -> float:
-        return max(MIN_WINDOW, self._rate * self._shortest * (1 + QUEUE))
+        return max(MIN_WINDOW, self._rate * (self._shortest * (1 + QUEUE) + self._spare))
 
     # -- what is learnt
 
     def _learn(self, mark: _Mark, now: float) -> None:
         """The shortest way there and back; and the rate, from two pings that were on their way at once."""
         took = now - mark.sent_at
-        if not self._shortest or took <= self._shortest or now - self._shortest_at > MEMORY:
-            self._shortest, self._shortest_at = took, now
+        self._learn_the_shortest(took, mark, now)
+        self._learn_what_is_spare(took)
         follows = mark.follows and mark.number == self._arrived.number + 1
         self._arrived, self._arrived_at = mark, now
         if not follows:
@@ -247,12 +278,40 @@ class Ahead:
         elif span >= SHORT_SPAN and now - self._sampled_at > PROBE:
             self._rate = size / span
 
+    def _learn_the_shortest(self, took: float, mark: _Mark, now: float) -> None:
+        """One that nobody has seen for long is either no more, or hidden by what waits: then that has to go first."""
+        self._recent = min(self._recent, took)
+        if not self._shortest or took <= self._shortest or (self._drains_until and mark.is_alone):
+            self._found(took, now)
+        elif now - self._shortest_at > MEMORY and not self._drains_until:
+            if self._recent <= self._unhindered:
+                self._found(self._recent, now)
+            else:
+                self._drains_until = now + min(MAX_HOLD, 2 * took)
+
+    def _found(self, shortest: float, now: float) -> None:
+        self._shortest, self._shortest_at = shortest, now
+        self._recent, self._drains_until = math.inf, 0.0
+
+    @property
+    def _unhindered(self) -> float:
+        """Seconds of a way on which nothing waits."""
+        return self._shortest * (1 + QUEUE) + SLACK
+
+    def _learn_what_is_spare(self, took: float) -> None:
+        """Nothing is, where one update alone fills the connection for longer."""
+        is_clear = took <= self._unhindered
+        is_small = self._size <= self._rate * (self._shortest + MAX_SPARE)
+        self._spare = min(self._spare + SPARE_STEP, MAX_SPARE) if is_clear and is_small else 0.0
+
     def _learn_from_one(self, now: float, written: int) -> None:
-        """An update that was under way alone has arrived, for the browser asks again: on a narrow connection that tells
-        the rate too."""
-        is_alone, self._is_alone = self._is_alone, False
-        took, size = now - self._looked_at - self._shortest, written - self._begin
-        if is_alone and self._shortest and took >= max(LONG_SPAN, self._shortest / 2) and size >= MIN_WINDOW:
+        """An update has arrived, for the browser asks again: on a narrow connection that tells the rate too."""
+        if not self._flowing:
+            return
+        began_at, begin = self._flowing.popleft()
+        end = self._flowing[0][1] if self._flowing else written
+        took, size = now - max(began_at + self._shortest, self._asked_at), end - begin
+        if self._shortest and took >= max(LONG_SPAN, self._shortest / 2) and size >= MIN_WINDOW:
             self._sample(size / took, now)
 
     def _sample(self, rate: float, now: float) -> None:

@@ -13,8 +13,9 @@ from typing import Any
 from porthole.proxy.ahead import Ahead
 
 REQUEST = b"\x03\x01" + bytes(8)
-REFRESH = 0.033
-"""Seconds between two updates that QEMU begins."""
+REFRESH, SLOWER, SLOWEST = 0.033, 0.050, 3.0
+"""Seconds between two looks of QEMU at its screen: so many at least, so many more after one for which no request was
+there, and so many at most (VNC_REFRESH_INTERVAL_BASE, _INC and _MAX, ui/vnc.c)."""
 
 PING_SIZE = 7
 SEED = 6143
@@ -60,10 +61,15 @@ class World:
         self._free_at = self._last_at = 0.0
         self._keys: list[float] = []
         self._timer = 0
+        self._interval = REFRESH
 
-    def run(self, seconds: float, *, asks_until: float = 1e9) -> World:
-        """Let it happen."""
+    def run(self, seconds: float, *, asks_until: float = 1e9, then: Link | None = None) -> World:
+        """Let it happen.
+
+        :param then: what the connection becomes after half of the time
+        """
         self._asks_until = asks_until
+        self._at(seconds / 2, self._change, then or self.link)
         self._at(0, self._browser_asks)
         self._at(0.01, self._refresh)
         self._at(seconds / 2, self._type)
@@ -84,14 +90,20 @@ class World:
     def _at(self, moment: float, action: Callable[..., None], *arguments: Any) -> None:
         heapq.heappush(self._events, (moment, next(self._order), action, arguments))
 
+    def _change(self, _now: float, link: Link) -> None:
+        self.link = link
+
     # -- the guest
 
     def _refresh(self, now: float) -> None:
-        self._at(now + REFRESH, self._refresh)
         if self._is_asked and now >= self.draws_from:
             self._is_asked = False
+            self._interval = max(REFRESH, self._interval / 2)
             keys, self._keys = self._keys, []
             self._at(now + 0.001, self._begin, keys)
+        else:
+            self._interval = min(self._interval + SLOWER, SLOWEST)
+        self._at(now + self._interval, self._refresh)
 
     def _begin(self, now: float, keys: list[float]) -> None:
         if self.ahead is not None:

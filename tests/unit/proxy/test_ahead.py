@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
+
 import pytest
 
-from porthole.proxy.ahead import FRESH, MAX_HOLD, MAX_MARKS, Ahead
+from porthole.proxy.ahead import FRESH, MAX_HOLD, MAX_MARKS, MAX_SPARE, Ahead
 from tests.unit.proxy.links import REQUEST, Link, World
 
 MBIT = 125_000
@@ -13,6 +15,13 @@ RAW = 1_024_000
 
 FULL = Link(0.1, 1_000 * MBIT)
 SECONDS = 30.0
+LONG = 240.0
+"""Seconds in which hundreds of keys are typed."""
+
+NARROW = [
+    (mbit, size) for mbit in (0.5, 2, 8) for size in (1_500, 5_000, 20_000, 60_000, 200_000) if size < mbit * MBIT
+]
+"""Mbit/s and bytes of a picture: more than one a second."""
 
 
 def frames(link: Link, size: int, *, ahead: bool) -> float:
@@ -36,8 +45,13 @@ class TestALongWay:
     def test_within_a_second(self) -> None:
         assert World(FULL, RAW, ahead=True).run(3).frames(1, 3) > 29
 
-    def test_small_ones_too(self) -> None:
-        assert frames(FULL, 1_000, ahead=True) > 29
+    @pytest.mark.parametrize("size", [1_000, 5_000, 30_000, 200_000])
+    @pytest.mark.parametrize("way", [0.03, 0.05, 0.1, 0.2, 0.3])
+    def test_of_any_size_where_the_guest_and_not_the_connection_is_what_makes_them_few(
+        self, way: float, size: int
+    ) -> None:
+        for jitter in (0.0, 0.004, 0.01):
+            assert frames(Link(way, 1_000 * MBIT, jitter), size, ahead=True) > 29
 
     def test_a_browser_that_is_near_sees_as_many_and_is_hardly_pinged(self) -> None:
         world = World(Link(0.0005, 1_000 * MBIT), RAW, ahead=True).run(SECONDS)
@@ -47,21 +61,36 @@ class TestALongWay:
 
 
 class TestANarrowOne:
-    @pytest.mark.parametrize("jitter", [0.0, 0.2])
-    @pytest.mark.parametrize("size", [1_500, 5_000, 20_000, 60_000, 200_000])
-    @pytest.mark.parametrize("way", [0.02, 0.1, 0.3])
+    @pytest.mark.parametrize("jitter", [0.0, 0.1, 0.2])
+    @pytest.mark.parametrize(("mbit", "size"), NARROW)
+    @pytest.mark.parametrize("way", [0.02, 0.05, 0.1, 0.3])
     def test_a_keys_echo_comes_a_tenth_later_at_most_and_no_fewer_pictures(
-        self, way: float, size: int, jitter: float
+        self, way: float, mbit: float, size: int, jitter: float
     ) -> None:
-        link = Link(way, 2 * MBIT, jitter * way)
-        before, after = (World(link, size, ahead=ahead).run(2 * SECONDS) for ahead in (False, True))
+        link = Link(way, mbit * MBIT, jitter * way)
+        before, after = (World(link, size, ahead=ahead).run(LONG) for ahead in (False, True))
         assert after.echo <= 1.1 * before.echo
-        assert after.frames(SECONDS, 2 * SECONDS) >= 0.95 * before.frames(SECONDS, 2 * SECONDS)
+        assert after.frames(LONG / 2, LONG) >= 0.95 * before.frames(LONG / 2, LONG)
 
-    def test_no_queue_builds_up(self) -> None:
-        world = World(Link(0.1, 2 * MBIT), 20_000, ahead=True).run(SECONDS)
-        a_picture = 20_000 / world.link.rate
-        assert world.most_queued < 3 * a_picture
+    @pytest.mark.parametrize(("mbit", "size"), NARROW)
+    def test_no_queue_builds_up(self, mbit: float, size: int) -> None:
+        world = World(Link(0.1, mbit * MBIT), size, ahead=True).run(LONG)
+        a_picture = size / world.link.rate
+        assert world.most_queued < 3 * a_picture + MAX_SPARE
+
+
+class TestAConnectionThatChanges:
+    @pytest.mark.parametrize("size", [30_000, RAW])
+    def test_a_way_that_becomes_longer_is_found_out(self, size: int) -> None:
+        world = World(Link(0.05, 1_000 * MBIT), size, ahead=True).run(LONG, then=Link(0.2, 1_000 * MBIT))
+        assert world.frames(0.8 * LONG, LONG) > 29
+
+    @pytest.mark.parametrize("size", [5_000, 20_000, 60_000])
+    def test_one_that_becomes_narrow_has_no_queue_in_the_end(self, size: int) -> None:
+        narrow = Link(0.1, 2 * MBIT)
+        world = World(Link(0.1, 1_000 * MBIT), size, ahead=True).run(LONG, then=narrow)
+        alone = World(narrow, size, ahead=False).run(LONG)
+        assert statistics.mean(world.echoes[-50:]) <= 1.1 * alone.echo
 
 
 class TestRestraint:
