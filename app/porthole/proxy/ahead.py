@@ -285,7 +285,7 @@ class Ahead:
             self._found(took, now)
         elif now - self._shortest_at > MEMORY and not self._drains_until:
             if self._recent <= self._unhindered:
-                self._found(self._recent, now)
+                self._found(self._shortest, now)
             else:
                 self._drains_until = now + min(MAX_HOLD, 2 * took)
 
